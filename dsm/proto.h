@@ -20,6 +20,10 @@ typedef __s8 s8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+
+#ifndef fallthrough
+#define fallthrough __attribute__((__fallthrough__))
+#endif
 #endif
 
 #define PROTO_MAX_NODES 64

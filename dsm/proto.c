@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/proto.c - the rules of page coherence.
+ * Pure: no locks, no memory, no messages; act.c does what is decided here.
+ * Also built as a program: see selftests/proto.
+ */
+#include <linux/errno.h>
+
+#include "proto.h"
+
+static u64 bit(u8 node)
+{
+	return 1ULL << node;
+}
+
+static u8 nr_bits(u64 set)
+{
+	u8 nr = 0;
+
+	for (; set; set &= set - 1)
+		nr++;
+	return nr;
+}
+
+static bool is_node(u8 node)
+{
+	return node < PROTO_MAX_NODES;
+}
+
+static bool is_txn(u32 txn)
+{
+	return txn && txn <= PROTO_TXN_MASK;
+}
+
+static struct proto_action *add(struct proto_actions *acts, enum proto_act act)
+{
+	struct proto_action *action = &acts->act[acts->nr++];
+
+	*action = (struct proto_action){ .act = act };
+	return action;
+}
+
+static struct proto_event *add_send(struct proto_actions *acts, u8 self, u64 to,
+				    enum proto_msg msg, u32 txn)
+{
+	struct proto_action *action = add(acts, PROTO_ACT_SEND);
+
+	action->to = to;
+	action->msg.event = msg;
+	action->msg.from = self;
+	action->msg.txn = txn;
+	return &action->msg;
+}
+
+/* ---- a node: local accesses ---- */
+
+static int node_request(const struct proto_site *site, struct proto_node *node,
+			const struct proto_event *ev,
+			struct proto_actions *acts, enum proto_msg msg,
+			enum proto_node_state next)
+{
+	if (!is_txn(ev->txn))
+		return -EPROTO;
+	node->state = next;
+	node->txn = ev->txn;
+	node->acks = 0;
+	add_send(acts, site->self, bit(site->home), msg, ev->txn);
+	return 0;
+}
+
+static int node_read(const struct proto_site *site, struct proto_node *node,
+		     const struct proto_event *ev, struct proto_actions *acts,
+		     enum proto_access *access)
+{
+	*access = PROTO_WAIT;
+	if (proto_can_read(node->state))
+		*access = PROTO_HIT;
+	else if (node->state == PROTO_I)
+		return node_request(site, node, ev, acts, PROTO_GETS, PROTO_IS);
+	return 0;
+}
+
+static int node_write(const struct proto_site *site, struct proto_node *node,
+		      const struct proto_event *ev, struct proto_actions *acts,
+		      enum proto_access *access)
+{
+	*access = PROTO_WAIT;
+	switch (node->state) {
+	case PROTO_I:
+		return node_request(site, node, ev, acts, PROTO_GETM, PROTO_IM);
+	case PROTO_S:
+		return node_request(site, node, ev, acts, PROTO_GETM, PROTO_SM);
+	case PROTO_E:
+		node->state = PROTO_M;
+		fallthrough;
+	case PROTO_M:
+		*access = PROTO_HIT;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* ---- a node: home asks for the page on behalf of another node ---- */
+
+static bool owns(const struct proto_node *node)
+{
+	return node->state == PROTO_E || node->state == PROTO_M;
+}
+
+/* PROTO_SM_A is no holder: home has made it the owner but still serves it. */
+static bool holds(const struct proto_node *node)
+{
+	return owns(node) || node->state == PROTO_S || node->state == PROTO_SM;
+}
+
+static void send_page(const struct proto_site *site,
+		      const struct proto_event *ev, struct proto_actions *acts,
+		      enum proto_grant grant)
+{
+	struct proto_action *action = add(acts, PROTO_ACT_SEND_PAGE);
+
+	action->to = bit(ev->requester);
+	action->msg.event = PROTO_DATA;
+	action->msg.from = site->self;
+	action->msg.grant = grant;
+	action->msg.txn = ev->txn;
+	if (grant == PROTO_GRANT_M)
+		action->msg.acks = ev->acks;
+}
+
+/* An upgrade that loses its copy on the way becomes a write miss: home will
+ * see that we are no sharer any more when it comes to our GetM.
+ */
+static void lose_copy(struct proto_node *node)
+{
+	node->state = node->state == PROTO_SM ? PROTO_IM : PROTO_I;
+}
+
+static int node_fwd_gets(const struct proto_site *site, struct proto_node *node,
+			 const struct proto_event *ev,
+			 struct proto_actions *acts)
+{
+	if (!holds(node))
+		return -EPROTO;
+	if (owns(node)) {
+		add(acts, PROTO_ACT_PROTECT);
+		node->state = PROTO_S;
+	}
+	send_page(site, ev, acts, PROTO_GRANT_S);
+	return 0;
+}
+
+static int node_fwd_getm(const struct proto_site *site, struct proto_node *node,
+			 const struct proto_event *ev,
+			 struct proto_actions *acts)
+{
+	if (!holds(node) || ev->acks >= PROTO_MAX_NODES)
+		return -EPROTO;
+	if (owns(node) && ev->acks)
+		return -EPROTO;
+	/* Zap before the page is sent: after it the new writer may run. */
+	add(acts, PROTO_ACT_ZAP);
+	send_page(site, ev, acts, PROTO_GRANT_M);
+	add(acts, PROTO_ACT_DROP);
+	lose_copy(node);
+	return 0;
+}
+
+static int node_inv(const struct proto_site *site, struct proto_node *node,
+		    const struct proto_event *ev, struct proto_actions *acts)
+{
+	if (!holds(node) || owns(node))
+		return -EPROTO;
+#ifndef PROTO_BUG_SKIP_ZAP
+	/* Zap before the ack: after it the new writer may run. */
+	add(acts, PROTO_ACT_ZAP);
+	add(acts, PROTO_ACT_DROP);
+#endif
+	add_send(acts, site->self, bit(ev->requester), PROTO_INV_ACK, ev->txn);
+	lose_copy(node);
+	return 0;
+}
+
+static int node_forward(const struct proto_site *site, struct proto_node *node,
+			const struct proto_event *ev,
+			struct proto_actions *acts)
+{
+	if (ev->from != site->home || !is_node(ev->requester) ||
+	    ev->requester == site->self || !is_txn(ev->txn))
+		return -EPROTO;
+
+	switch (ev->event) {
+	case PROTO_FWD_GETS:
+		return node_fwd_gets(site, node, ev, acts);
+	case PROTO_FWD_GETM:
+		return node_fwd_getm(site, node, ev, acts);
+	case PROTO_INV:
+		return node_inv(site, node, ev, acts);
+	default:
+		return -EPROTO;
+	}
+}
+
+/* ---- a node: answers to its own request ---- */
+
+static void node_finish(const struct proto_site *site, struct proto_node *node,
+			struct proto_actions *acts, enum proto_node_state state)
+{
+	add(acts, PROTO_ACT_GRANT);
+	add_send(acts, site->self, bit(site->home), PROTO_DONE, node->txn);
+	*node = (struct proto_node){ .state = state };
+}
+
+/* The answer to a GetM says how many acks come; some may be here already. */
+static int node_answered(const struct proto_site *site, struct proto_node *node,
+			 const struct proto_event *ev,
+			 struct proto_actions *acts)
+{
+	int missing = ev->acks + node->acks;
+
+	if (missing < 0 || ev->acks >= PROTO_MAX_NODES)
+		return -EPROTO;
+	if (!missing) {
+		node_finish(site, node, acts, PROTO_M);
+		return 0;
+	}
+	node->acks = missing;
+	node->state = node->state == PROTO_SM ? PROTO_SM_A : PROTO_IM_A;
+	return 0;
+}
+
+static int node_data(const struct proto_site *site, struct proto_node *node,
+		     const struct proto_event *ev, struct proto_actions *acts)
+{
+	bool reads = node->state == PROTO_IS && ev->grant == PROTO_GRANT_S;
+	bool writes = node->state == PROTO_IM && ev->grant == PROTO_GRANT_M;
+
+	if ((!reads && !writes) || (reads && ev->acks) || ev->flags)
+		return -EPROTO;
+	add(acts, PROTO_ACT_FILL);
+	if (writes)
+		return node_answered(site, node, ev, acts);
+	node_finish(site, node, acts, PROTO_S);
+	return 0;
+}
+
+static int node_zero(const struct proto_site *site, struct proto_node *node,
+		     const struct proto_event *ev, struct proto_actions *acts)
+{
+	bool reads = node->state == PROTO_IS && ev->grant == PROTO_GRANT_E;
+	bool writes = node->state == PROTO_IM && ev->grant == PROTO_GRANT_M;
+
+	/* Nobody holds an untouched page, so nobody can have sent an ack. */
+	if ((!reads && !writes) || ev->acks || node->acks)
+		return -EPROTO;
+	add(acts, PROTO_ACT_ZERO);
+	node_finish(site, node, acts, reads ? PROTO_E : PROTO_M);
+	return 0;
+}
+
+static int node_grant(const struct proto_site *site, struct proto_node *node,
+		      const struct proto_event *ev, struct proto_actions *acts)
+{
+	if (ev->from != site->home)
+		return -EPROTO;
+	if (ev->flags == PROTO_F_ZERO)
+		return node_zero(site, node, ev, acts);
+	if (ev->flags || node->state != PROTO_SM || ev->grant != PROTO_GRANT_M)
+		return -EPROTO;
+	return node_answered(site, node, ev, acts);
+}
+
+static int node_inv_ack(const struct proto_site *site, struct proto_node *node,
+			struct proto_actions *acts)
+{
+	switch (node->state) {
+	case PROTO_IM:
+	case PROTO_SM:
+		if (node->acks <= -PROTO_MAX_NODES)
+			return -EPROTO;
+		node->acks--;
+		return 0;
+	case PROTO_IM_A:
+	case PROTO_SM_A:
+		if (!--node->acks)
+			node_finish(site, node, acts, PROTO_M);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static int node_response(const struct proto_site *site, struct proto_node *node,
+			 const struct proto_event *ev,
+			 struct proto_actions *acts)
+{
+	if (!proto_is_transient(node->state) || ev->txn != node->txn ||
+	    !is_node(ev->from))
+		return -EPROTO;
+
+	switch (ev->event) {
+	case PROTO_DATA:
+		return node_data(site, node, ev, acts);
+	case PROTO_GRANT:
+		return node_grant(site, node, ev, acts);
+	case PROTO_INV_ACK:
+		return node_inv_ack(site, node, acts);
+	default:
+		return -EPROTO;
+	}
+}
+
+static int node_event(const struct proto_site *site, struct proto_node *node,
+		      const struct proto_event *ev, struct proto_actions *acts,
+		      enum proto_access *access)
+{
+	if (node->state >= PROTO_NR_NODE_STATES)
+		return -EPROTO;
+	if (ev->event == PROTO_READ)
+		return node_read(site, node, ev, acts, access);
+	if (ev->event == PROTO_WRITE)
+		return node_write(site, node, ev, acts, access);
+
+	switch (proto_class_of(ev->event)) {
+	case PROTO_CLASS_FORWARD:
+		return node_forward(site, node, ev, acts);
+	case PROTO_CLASS_RESPONSE:
+		return node_response(site, node, ev, acts);
+	default:
+		return -EPROTO;
+	}
+}
+
+int proto_node(const struct proto_site *site, struct proto_node *node,
+	       const struct proto_event *ev, struct proto_actions *out_acts,
+	       enum proto_access *out_access)
+{
+	struct proto_node next = *node;
+	int err;
+
+	out_acts->nr = 0;
+	*out_access = PROTO_NO_ACCESS;
+	err = node_event(site, &next, ev, out_acts, out_access);
+	if (err) {
+		out_acts->nr = 0;
+		*out_access = PROTO_NO_ACCESS;
+		return err;
+	}
+	*node = next;
+	return 0;
+}
+
+/* ---- home ---- */
+
+static bool is_sharer(const struct proto_home *home, u8 node)
+{
+	return home->state == PROTO_SHARED && home->sharers & bit(node);
+}
+
+static bool is_owner(const struct proto_home *home, u8 node)
+{
+	return home->state == PROTO_EXCL && home->owner == node;
+}
+
+/* Home itself if it can, which saves a hop. */
+static u8 pick_supplier(const struct proto_site *site,
+			const struct proto_home *home)
+{
+	if (home->state == PROTO_EXCL)
+		return home->owner;
+	if (is_sharer(home, site->home))
+		return site->home;
+	return __builtin_ctzll(home->sharers);
+}
+
+static void set_owner(struct proto_home *home, u8 owner)
+{
+	home->state = PROTO_EXCL;
+	home->owner = owner;
+	home->sharers = 0;
+}
+
+static void add_sharer(struct proto_home *home, u8 node)
+{
+	if (home->state == PROTO_EXCL) {
+		home->sharers = bit(home->owner);
+		home->owner = 0;
+		home->state = PROTO_SHARED;
+	}
+	home->sharers |= bit(node);
+}
+
+static void send_grant(const struct proto_site *site,
+		       const struct proto_event *ev, struct proto_actions *acts,
+		       enum proto_grant grant, u8 acks, u8 flags)
+{
+	struct proto_event *msg = add_send(acts, site->self, bit(ev->from),
+					   PROTO_GRANT, ev->txn);
+
+	msg->grant = grant;
+	msg->acks = acks;
+	msg->flags = flags;
+}
+
+static void forward(const struct proto_site *site, const struct proto_event *ev,
+		    struct proto_actions *acts, u64 to, enum proto_msg msg,
+		    u8 acks)
+{
+	struct proto_event *fwd = add_send(acts, site->self, to, msg, ev->txn);
+
+	fwd->requester = ev->from;
+	fwd->acks = acks;
+}
+
+static void home_gets(const struct proto_site *site, struct proto_home *home,
+		      const struct proto_event *ev, struct proto_actions *acts)
+{
+	if (home->state == PROTO_UNCACHED) {
+		send_grant(site, ev, acts, PROTO_GRANT_E, 0, PROTO_F_ZERO);
+		set_owner(home, ev->from);
+		return;
+	}
+	forward(site, ev, acts, bit(pick_supplier(site, home)), PROTO_FWD_GETS,
+		0);
+	add_sharer(home, ev->from);
+}
+
+/* Everybody but the writer and the supplier is invalidated at once; the acks
+ * go straight to the writer, while the page or the grant is on its way.
+ */
+static void home_getm(const struct proto_site *site, struct proto_home *home,
+		      const struct proto_event *ev, struct proto_actions *acts)
+{
+	u64 others = home->sharers & ~bit(ev->from);
+	u8 supplier;
+
+	if (home->state == PROTO_UNCACHED) {
+		send_grant(site, ev, acts, PROTO_GRANT_M, 0, PROTO_F_ZERO);
+	} else if (is_sharer(home, ev->from)) {
+		send_grant(site, ev, acts, PROTO_GRANT_M, nr_bits(others), 0);
+	} else {
+		supplier = pick_supplier(site, home);
+		others &= ~bit(supplier);
+		forward(site, ev, acts, bit(supplier), PROTO_FWD_GETM,
+			nr_bits(others));
+	}
+	if (others)
+		forward(site, ev, acts, others, PROTO_INV, 0);
+	set_owner(home, ev->from);
+}
+
+static int home_request(const struct proto_site *site, struct proto_home *home,
+			const struct proto_event *ev,
+			struct proto_actions *acts)
+{
+	if (home->busy) {
+		if (ev->from == home->busy_node && ev->txn == home->busy_txn)
+			return -EPROTO;
+		add(acts, PROTO_ACT_QUEUE);
+		return 0;
+	}
+	if (is_owner(home, ev->from))
+		return -EPROTO;
+
+	switch (ev->event) {
+	case PROTO_GETS:
+		if (is_sharer(home, ev->from))
+			return -EPROTO;
+		home_gets(site, home, ev, acts);
+		break;
+	case PROTO_GETM:
+		home_getm(site, home, ev, acts);
+		break;
+	}
+	home->busy = ev->event;
+	home->busy_node = ev->from;
+	home->busy_txn = ev->txn;
+	return 0;
+}
+
+static int home_done(struct proto_home *home, const struct proto_event *ev,
+		     struct proto_actions *acts)
+{
+	if (!home->busy || home->busy_node != ev->from ||
+	    home->busy_txn != ev->txn)
+		return -EPROTO;
+	home->busy = 0;
+	home->busy_node = 0;
+	home->busy_txn = 0;
+	add(acts, PROTO_ACT_NEXT);
+	return 0;
+}
+
+static bool is_sound(const struct proto_home *home)
+{
+	switch (home->state) {
+	case PROTO_UNCACHED:
+		return !home->sharers && !home->busy;
+	case PROTO_SHARED:
+		return home->sharers;
+	case PROTO_EXCL:
+		return !home->sharers && is_node(home->owner);
+	default:
+		return false;
+	}
+}
+
+int proto_home(const struct proto_site *site, struct proto_home *home,
+	       const struct proto_event *ev, struct proto_actions *out_acts)
+{
+	out_acts->nr = 0;
+	if (!is_sound(home) || site->self != site->home || !is_node(ev->from) ||
+	    !is_txn(ev->txn))
+		return -EPROTO;
+
+	switch (ev->event) {
+	case PROTO_GETS:
+	case PROTO_GETM:
+		return home_request(site, home, ev, out_acts);
+	case PROTO_DONE:
+		return home_done(home, ev, out_acts);
+	default:
+		return -EPROTO;
+	}
+}
+
+/* ---- names ---- */
+
+const char *proto_event_name(u8 event)
+{
+	switch (event) {
+	case PROTO_GETS:
+		return "GetS";
+	case PROTO_GETM:
+		return "GetM";
+	case PROTO_FWD_GETS:
+		return "Fwd-GetS";
+	case PROTO_FWD_GETM:
+		return "Fwd-GetM";
+	case PROTO_INV:
+		return "Inv";
+	case PROTO_DATA:
+		return "Data";
+	case PROTO_GRANT:
+		return "Grant";
+	case PROTO_INV_ACK:
+		return "Inv-Ack";
+	case PROTO_DONE:
+		return "Done";
+	case PROTO_READ:
+		return "read";
+	case PROTO_WRITE:
+		return "write";
+	default:
+		return "?";
+	}
+}
+
+const char *proto_node_state_name(u8 state)
+{
+	static const char *const names[PROTO_NR_NODE_STATES] = {
+		"I", "S", "E", "M", "IS", "IM", "IM_A", "SM", "SM_A",
+	};
+
+	return state < PROTO_NR_NODE_STATES ? names[state] : "?";
+}
+
+const char *proto_home_state_name(u8 state)
+{
+	static const char *const names[PROTO_NR_HOME_STATES] = {
+		"UNCACHED", "SHARED", "EXCL",
+	};
+
+	return state < PROTO_NR_HOME_STATES ? names[state] : "?";
+}
