@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A set of hosts on one segment, and the promise that nothing of it stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import kernels, process
+from .host import Host, OuterQemuAborted
+from .lan import Lan
+
+
+class Testbed:
+    """with Testbed(hosts=2, kernel='6.1') as bed: bed.hosts[0].run('uname -r')
+
+    kernel may be a list, one for each host. Leaving the block, in whatever way,
+    ends every process it started.
+    """
+
+    def __init__(self, hosts=2, kernel="6.1", cpus=1, mem="2G", out_dir=None, modules=None, append=""):
+        self.out_dir = os.path.abspath(out_dir) if out_dir else tempfile.mkdtemp(prefix="dvmm-testbed-")
+        os.makedirs(self.out_dir, exist_ok=True)
+        self.modules, self.append = modules, append
+        per_host = kernel if isinstance(kernel, list) else [kernel] * hosts
+        self.releases = [kernels.find(version) for version in per_host]
+        self.sizes = (cpus, mem)
+        self.hosts, self.lan = [], None
+
+    def __enter__(self):
+        turn_sigterm_into_exit()
+        try:
+            self.power_on()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def power_on(self):
+        kernels.tool("controld", "-static", "-lutil")
+        began = time.monotonic()
+        self.lan = Lan(len(self.releases))
+        for n, release in enumerate(self.releases, 1):
+            host = Host(self, n, release, *self.sizes, self.lan.plugs[n - 1])
+            self.hosts.append(host)
+            host.power_on()
+        for host in self.hosts:
+            host.wait_ready()
+        self.boot_seconds = time.monotonic() - began
+
+    def close(self):
+        for host in self.hosts:
+            host.release_all()
+        if self.lan:
+            self.lan.close()
+        self.hosts, self.lan = [], None
+
+    def module_dir(self, release):
+        return os.path.abspath(self.modules) if self.modules else f"{kernels.TOP}/build/{release}"
+
+    def run_all(self, command, timeout=60, show=False):
+        """The same command on every host at once; returns their stdouts."""
+        jobs = [host.start(command, show=show) for host in self.hosts]
+        return [job.check(timeout) for job in jobs]
+
+
+def turn_sigterm_into_exit():
+    """SIGTERM and SIGHUP unwind the stack, so that `with` cleans up."""
+    def leave(number, _frame):
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, leave)
+
+
+def run_scenario(scenario, *args, **kwargs):
+    """Runs a function; once more when the emulator, not the product, failed."""
+    try:
+        return scenario(*args, **kwargs)
+    except OuterQemuAborted as aborted:
+        print(f"# {aborted}\n# not a failure of the product: trying once more", file=sys.stderr, flush=True)
+        return scenario(*args, **kwargs)
