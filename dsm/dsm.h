@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* dsm/dsm.h - the door of dvmm-dsm.ko: coherent memory objects of a VM.
+ * vcpu-remote and vio include this and nothing else of dsm/.
+ */
+#ifndef DSM_H
+#define DSM_H
+
+#include <linux/mm_types.h>
+#include <linux/dvmm.h>
+#include "../kmod/kmod.h"
+
+struct dsm_vm; /* the memory of one VM on this node */
+
+/**
+ * struct dsm_vm_ops - what dsm tells the layer above
+ * @failed: memory is lost or a peer broke a rule: the VM cannot go on. Any sleepable
+ *	context; called at most once; must not call dsm_vm_destroy() itself
+ */
+struct dsm_vm_ops {
+	void (*failed)(void *priv, int error, const char *reason);
+};
+
+/**
+ * dsm_vm_create() - this node takes part in the memory of VM @vm_id
+ * @vm_id: the same on all nodes
+ * @nodes: bit n = node n has a part of the VM (origin and slices); homes are among these
+ * @origin: node of the VMM
+ * @stats: counters of the VM on this node (kind VM); outlives the dsm_vm
+ *
+ * On a slice it exists before the slice serves, so that no message meets no VM.
+ * May sleep. Return: dsm_vm or ERR_PTR (-EEXIST, -ENOMEM).
+ */
+struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
+			     struct dvmm_stats *stats,
+			     const struct dsm_vm_ops *ops, void *priv);
+
+/**
+ * dsm_vm_kill() - no access to its memory succeeds any more
+ *
+ * Waiting faults end with SIGBUS, mappings are taken away, messages are ignored.
+ * Idempotent. May sleep. Other nodes are not told: that is the caller's.
+ */
+void dsm_vm_kill(struct dsm_vm *vm);
+
+/** dsm_vm_destroy() - kill and drop the reference; pages go when the last mapping goes. May sleep. */
+void dsm_vm_destroy(struct dsm_vm *vm);
+
+/**
+ * struct dsm_segment - a part of a host address range that is one memory object
+ * @mem: id of the object in the VM
+ * @home_policy: enum dvmm_home_policy
+ * @mem_bytes: of the whole object
+ * @offset: of the segment in the object
+ * @bytes: of the segment
+ */
+struct dsm_segment {
+	u32 mem;
+	u32 home_policy;
+	u64 mem_bytes;
+	u64 offset;
+	u64 bytes;
+};
+
+#define DSM_MAX_SEGMENTS 64
+
+/**
+ * dsm_adopt() - make the VMM's memory at [hva, hva + bytes) coherent (origin only)
+ * @home_policy: for objects that are created now
+ * @segments: room for DSM_MAX_SEGMENTS
+ * @out_nr: segments written: all of the range in order
+ *
+ * VMAs of the range that are ours already are only described. Others must be
+ * private anonymous or shared memory the VMM alone maps; they are replaced by a mapping of a new object with
+ * the same protection, and their contents, if any, are kept. Read-only file mappings are refused.
+ * Caller is a thread of the VMM, holds no mmap_lock. May sleep.
+ * Return: 0, -EINVAL (alignment, hole), -EOPNOTSUPP (kind of mapping), -E2BIG
+ * (too many segments), -ENOMEM.
+ */
+int dsm_adopt(struct dsm_vm *vm, unsigned long hva, u64 bytes, u32 home_policy,
+	      struct dsm_segment *segments, u32 *out_nr);
+
+/**
+ * dsm_map() - map segments, one after the other, into this process (slices)
+ * @out_hva: where; all segments together are contiguous there
+ *
+ * Objects that do not exist here yet are created. Caller is a thread of the slice.
+ * Undo: vm_munmap(). May sleep. Return: 0, -EINVAL (contradicts an object that
+ * exists), -ENOMEM.
+ */
+int dsm_map(struct dsm_vm *vm, const struct dsm_segment *segments, u32 nr,
+	    unsigned long *out_hva);
+
+/**
+ * dsm_mem_get_info() - the object with the smallest id >= out->mem_id, for DVMM_MEM_GET
+ * Return: 0 or -ENOENT
+ */
+int dsm_mem_get_info(struct dsm_vm *vm, struct dvmm_mem_get *out);
+
+#endif

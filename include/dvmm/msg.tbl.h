@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* include/dvmm/msg.tbl.h - messages between nodes.
+ * MSG(name, number, service, payload bytes without a tail, what it says)
+ * A message may carry a tail of variable length only if its payload says so in
+ * a field; the service checks that. Numbers of a service: KMOD 0x00.., DSM
+ * 0x100.., VCPU 0x200..
+ */
+MSG(HELLO, 0x01, KMOD, sizeof(struct dvmm_msg_hello), "Who I am, and a challenge")
+MSG(PROOF, 0x02, KMOD, sizeof(struct dvmm_msg_proof), "Answer to the challenge")
+MSG(REFUSE, 0x03, KMOD, sizeof(struct dvmm_msg_refuse), "No link, and why")
+MSG(HEARTBEAT, 0x04, KMOD, 0, "I am here; returns credits")
+MSG(CLOCK, 0x05, KMOD, sizeof(struct dvmm_msg_clock), "Clock measurement (request and reply)")
+MSG(BYE, 0x06, KMOD, 0, "I close this link as asked")
+MSG(REPLY, 0x07, KMOD, 0, "Answer to the request of the same number; any tail")
+
+MSG(MEM_PROTO, 0x100, DSM, sizeof(struct dvmm_msg_mem), "A coherence message that is not a page (dsm/proto.h)")
+
+MSG(SLICE_START, 0x200, VCPU, sizeof(struct dvmm_msg_slice_start), "Start a slice of my VM (request)")
+MSG(VM_STOP, 0x201, VCPU, sizeof(struct dvmm_msg_vm_stop), "This VM ends or is dead, and why")
+MSG(VM_IOCTL, 0x202, VCPU, sizeof(struct dvmm_msg_ioctl), "Do this KVM ioctl in your slice (request)")
+MSG(MEMSLOT, 0x203, VCPU, sizeof(struct dvmm_msg_memslot), "Set this memslot in your slice (request)")
+MSG(VCPU_CREATE, 0x204, VCPU, sizeof(struct dvmm_msg_vcpu), "Create this vCPU (request)")
+MSG(VCPU_IOCTL, 0x205, VCPU, sizeof(struct dvmm_msg_ioctl), "Do this KVM ioctl on this vCPU (request)")
+MSG(VCPU_RUN, 0x206, VCPU, sizeof(struct dvmm_msg_run), "Run this vCPU")
+MSG(VCPU_EXIT, 0x207, VCPU, sizeof(struct dvmm_msg_run), "This vCPU left KVM_RUN")
+MSG(VCPU_KICK, 0x208, VCPU, sizeof(struct dvmm_msg_vcpu), "Make this vCPU leave KVM_RUN")
+MSG(APIC, 0x209, VCPU, sizeof(struct dvmm_msg_apic), "An APIC message for vCPUs of the receiver")

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* include/dvmm/wire.h - what travels between nodes, as data.
+ *
+ * A link has two queue pairs: one for messages (this header, then the payload
+ * of its type, then perhaps a tail) and one for guest pages (4096 bytes and a
+ * 32-bit immediate word, see proto_data_to_imm()). Order is kept within a queue
+ * pair, not between the two. All numbers are little endian. A receiver checks
+ * length, type, epoch and every field; a peer that breaks a rule is
+ * disconnected.
+ */
+#ifndef DVMM_WIRE_H
+#define DVMM_WIRE_H
+
+#include <linux/types.h>
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#else
+#include <assert.h>
+#endif
+#include <linux/dvmm.h>
+
+#define DVMM_WIRE_MAGIC 0x4d4d5644 /* "DVMM" */
+#define DVMM_WIRE_VERSION 1
+#define DVMM_MSG_MAX 16384 /* header, payload and tail */
+#define DVMM_NONCE_SIZE 32
+#define DVMM_MAC_SIZE 32
+
+/**
+ * struct dvmm_msg_hdr - start of each message
+ * @len: of header, payload and tail
+ * @type: DVMM_MSG_*
+ * @reserved: zero
+ * @epoch: membership the sender acts in; HELLO..REFUSE are checked after it
+ * @vm: VM id, or 0
+ * @req: number of the request or of the request answered, or 0
+ * @status: REPLY: 0 or a positive errno
+ * @msg_credits: receive buffers for messages the sender has posted anew
+ * @page_credits: receive buffers for pages the sender has posted anew
+ */
+struct dvmm_msg_hdr {
+	__le32 len;
+	__le16 type;
+	__le16 reserved;
+	__le32 epoch;
+	__le32 vm;
+	__le32 req;
+	__le32 status;
+	__le32 msg_credits;
+	__le32 page_credits;
+};
+static_assert(sizeof(struct dvmm_msg_hdr) == 32);
+
+/* The handshake: HELLO both ways, then PROOF both ways.
+ * mac = HMAC-SHA256(key, "dvmm1" | role | hello of the prover | hello of the verifier)
+ * role is one byte: 'C' for the side that connected, 'L' for the listener, so
+ * that a proof cannot be reflected.
+ */
+struct dvmm_msg_hello {
+	__le32 magic;
+	__le32 version;
+	__le32 node_id;
+	__le32 peer_id; /* whom I think I talk to */
+	__u8 cluster_uuid[DVMM_UUID_SIZE];
+	__u8 node_uuid[DVMM_UUID_SIZE];
+	__u8 nonce[DVMM_NONCE_SIZE];
+	__le32 msg_credits; /* receive buffers posted before this was sent */
+	__le32 page_credits;
+};
+static_assert(sizeof(struct dvmm_msg_hello) == 88);
+
+struct dvmm_msg_proof {
+	__u8 mac[DVMM_MAC_SIZE];
+};
+
+struct dvmm_msg_refuse {
+	__le32 error; /* positive errno */
+	__le32 reserved;
+	__u8 reason[DVMM_REASON_SIZE];
+};
+
+/* Request and reply; a reply fills the last two. */
+struct dvmm_msg_clock {
+	__le64 sent_tsc;
+	__le64 received_tsc;
+	__le64 replied_tsc;
+};
+
+/**
+ * struct dvmm_msg_mem - a coherence message; hdr.vm names the VM
+ * @mem: memory object
+ * @event: enum proto_msg
+ * @requester: as struct proto_event, like the rest
+ * @page: index of the 4 KiB page in the object
+ */
+struct dvmm_msg_mem {
+	__le32 mem;
+	__u8 event;
+	__u8 requester;
+	__u8 grant;
+	__u8 acks;
+	__u8 flags;
+	__u8 reserved[3];
+	__le32 txn;
+	__le64 page;
+};
+static_assert(sizeof(struct dvmm_msg_mem) == 24);
+
+/* Tail: nr_places * struct dvmm_wire_place. */
+struct dvmm_msg_slice_start {
+	__u8 uuid[DVMM_UUID_SIZE];
+	__u8 name[DVMM_NAME_SIZE];
+	__le64 guest_tsc_offset; /* guest TSC minus TSC of the origin */
+	__le32 home_policy;
+	__le32 nr_places;
+};
+
+struct dvmm_wire_place {
+	__le32 vcpu_id;
+	__le32 node_id;
+};
+
+struct dvmm_msg_vm_stop {
+	__le32 error; /* 0 = as asked */
+	__le32 reserved;
+	__u8 reason[DVMM_REASON_SIZE];
+};
+
+struct dvmm_msg_vcpu {
+	__le32 vcpu_id;
+	__le32 reserved;
+};
+
+/**
+ * struct dvmm_msg_ioctl - a KVM ioctl, as request and as reply
+ * @cmd: KVM's ioctl number, as in linux/kvm.h
+ * @vcpu_id: for VCPU_IOCTL, else 0
+ * @ret: reply: what the ioctl returned, when that is not an error
+ * @arg_len: bytes of the argument in the tail
+ * @arg: the argument itself when it is no pointer
+ */
+struct dvmm_msg_ioctl {
+	__le32 cmd;
+	__le32 vcpu_id;
+	__le32 ret;
+	__le32 arg_len;
+	__le64 arg;
+};
+static_assert(sizeof(struct dvmm_msg_ioctl) == 24);
+
+/**
+ * struct dvmm_msg_memslot - struct kvm_userspace_memory_region, over nodes
+ * @nr_segments: tail: how many struct dvmm_wire_segment make up the slot; 0 = delete
+ */
+struct dvmm_msg_memslot {
+	__le32 slot; /* with the address space in the upper 16 bits */
+	__le32 flags;
+	__le64 guest_phys_addr;
+	__le64 memory_size;
+	__le32 nr_segments;
+	__le32 reserved;
+};
+static_assert(sizeof(struct dvmm_msg_memslot) == 32);
+
+struct dvmm_wire_segment {
+	__le32 mem;
+	__le32 home_policy;
+	__le64 mem_bytes; /* of the whole object */
+	__le64 offset; /* in the object */
+	__le64 bytes;
+};
+static_assert(sizeof(struct dvmm_wire_segment) == 32);
+
+/**
+ * struct dvmm_msg_run - a vCPU goes into or comes out of KVM_RUN
+ * @vcpu_id: which
+ * @run_seq: counts the runs of this vCPU; an exit answers the run of its number
+ * @ret: exit: what KVM_RUN returned (negative errno)
+ * @run_len: bytes of struct kvm_run in the tail, then
+ * @data_len: bytes at its io.data_offset (port I/O)
+ * @flags: DVMM_RUN_F_*
+ */
+struct dvmm_msg_run {
+	__le32 vcpu_id;
+	__le32 run_seq;
+	__le32 ret;
+	__le32 run_len;
+	__le32 data_len;
+	__le32 flags;
+};
+
+/**
+ * struct dvmm_msg_apic - one APIC message
+ * @dest: as in struct kvm_lapic_irq
+ * @flags: DVMM_APIC_F_*
+ */
+struct dvmm_msg_apic {
+	__le32 dest;
+	__le32 vector;
+	__le32 delivery_mode; /* APIC_DM_* */
+	__le32 dest_mode; /* APIC_DEST_PHYSICAL or APIC_DEST_LOGICAL */
+	__le32 shorthand; /* APIC_DEST_* */
+	__le32 flags;
+};
+#define DVMM_APIC_F_LEVEL 1
+#define DVMM_APIC_F_TRIG 2
+
+#define MSG(name, number, service, bytes, help) DVMM_MSG_##name = number,
+enum dvmm_msg_type {
+#include <dvmm/msg.tbl.h>
+};
+#undef MSG
+
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/* include/uapi/linux/dvmm.h - what user space says to dvmm.
+ *
+ * /dev/dvmm/control takes the ioctls below; /dev/dvmm/vm/<uuid> speaks the
+ * ioctl ABI of /dev/kvm instead (linux/kvm.h).
+ *
+ * Every argument starts with its size, so that it can grow. A shorter one of an
+ * older caller is completed with zeros, a longer one is accepted if what is
+ * unknown is zero. Fields named reserved must be zero, out_* are written.
+ *
+ * Errors mean the same everywhere:
+ *   E2BIG       the caller is newer and uses what this kernel does not know
+ *   EINVAL      a value is wrong (size too short, reserved not zero, ...)
+ *   EOPNOTSUPP  a known field has a value that is not supported
+ *   ENOENT      no object has this id
+ *   EEXIST      it is there already
+ *   EBUSY       it is in use
+ *   ENOTCONN    the node is not set up, or the link to a node is not up
+ *   ESTALE      old epoch
+ *   ETIMEDOUT   a peer did not answer in time
+ *   EIO         the VM is dead; see the event that says why
+ */
+#ifndef _UAPI_LINUX_DVMM_H
+#define _UAPI_LINUX_DVMM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define DVMM_ABI_VERSION 1
+
+#define DVMM_MAX_NODES 64
+#define DVMM_MAX_VCPUS 1024
+#define DVMM_NAME_SIZE 64 /* with the final zero byte */
+#define DVMM_UUID_SIZE 16
+#define DVMM_KEY_SIZE 32
+#define DVMM_REASON_SIZE 128
+
+#define DVMM_IOC 0xDE
+
+/**
+ * struct dvmm_addr - where a node listens for links
+ * @family: AF_INET or AF_INET6
+ * @port: in host byte order
+ * @addr: network byte order; AF_INET uses the first 4 bytes
+ */
+struct dvmm_addr {
+	__u16 family;
+	__u16 port;
+	__u32 reserved;
+	__u8 addr[16];
+};
+
+/**
+ * struct dvmm_node_set - DVMM_NODE_SET: make this host a node of a cluster
+ * @node_id: 0 .. DVMM_MAX_NODES - 1, unique in the cluster
+ * @epoch: number of the agreed membership, not 0
+ * @cluster_uuid: peers of another cluster are refused
+ * @node_uuid: of this host
+ * @key: the cluster key; both sides of a link prove that they know it
+ * @listen: where links are accepted; port 0 is refused
+ * @name: of this host, for logs; zero terminated
+ *
+ * Once per boot of the module, or again with all links closed (EBUSY).
+ * Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_node_set {
+	__u32 size;
+	__u32 flags;
+	__u32 node_id;
+	__u32 epoch;
+	__u8 cluster_uuid[DVMM_UUID_SIZE];
+	__u8 node_uuid[DVMM_UUID_SIZE];
+	__u8 key[DVMM_KEY_SIZE];
+	struct dvmm_addr listen;
+	char name[DVMM_NAME_SIZE];
+};
+
+/** struct dvmm_node_get - DVMM_NODE_GET: what DVMM_NODE_SET said, without the key */
+struct dvmm_node_get {
+	__u32 size;
+	__u32 flags;
+	__u32 out_abi_version;
+	__u32 out_node_id;
+	__u32 out_epoch;
+	__u32 out_nr_links;
+	__u32 out_nr_vms;
+	__u32 reserved;
+	__u8 out_cluster_uuid[DVMM_UUID_SIZE];
+	__u8 out_node_uuid[DVMM_UUID_SIZE];
+	struct dvmm_addr out_listen;
+	char out_name[DVMM_NAME_SIZE];
+};
+
+/**
+ * struct dvmm_link_add - DVMM_LINK_ADD: keep a link to a peer
+ * @node_id: of the peer; the node with the lower id connects
+ * @lost_after_ms: silence after which the peer is lost; 0 = 10000
+ * @addr: where the peer listens
+ * @name: of the peer
+ * @out_fd: the link; closing it closes the link
+ *
+ * Returns at once; DVMM_LINK_GET and the events tell when it is up or why not.
+ * Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_link_add {
+	__u32 size;
+	__u32 flags;
+	__u32 node_id;
+	__u32 lost_after_ms;
+	struct dvmm_addr addr;
+	char name[DVMM_NAME_SIZE];
+	__s32 out_fd;
+	__u32 reserved;
+};
+
+enum dvmm_link_state {
+	DVMM_LINK_DOWN = 0, /* not yet connected, or refused: see reason */
+	DVMM_LINK_CONNECTING = 1,
+	DVMM_LINK_UP = 2,
+	DVMM_LINK_SUSPECT = 3, /* silent; everything waits */
+	DVMM_LINK_LOST = 4, /* for good */
+};
+
+/**
+ * struct dvmm_link_get - DVMM_LINK_GET: state of the link to @node_id
+ * @out_rtt_ns: smallest round trip of a message, measured when it came up
+ * @out_clock_offset: peer's TSC minus ours, at one instant
+ * @out_clock_error: bound of the error of @out_clock_offset, in TSC ticks
+ * @out_reason: why it is not up
+ */
+struct dvmm_link_get {
+	__u32 size;
+	__u32 flags;
+	__u32 node_id;
+	__u32 out_state;
+	__u64 out_rtt_ns;
+	__s64 out_clock_offset;
+	__u64 out_clock_error;
+	struct dvmm_addr out_addr;
+	char out_name[DVMM_NAME_SIZE];
+	char out_reason[DVMM_REASON_SIZE];
+};
+
+/** struct dvmm_vcpu_place - @vcpu_id (the id given to KVM_CREATE_VCPU) lives on @node_id */
+struct dvmm_vcpu_place {
+	__u32 vcpu_id;
+	__u32 node_id;
+};
+
+enum dvmm_home_policy {
+	DVMM_HOME_ORIGIN = 0, /* all extents have their home at the origin */
+	DVMM_HOME_INTERLEAVE = 1, /* 2 MiB extents in turn over all nodes */
+};
+
+/**
+ * struct dvmm_vm_create - DVMM_VM_CREATE: a VM whose origin is this node
+ * @uuid: names /dev/dvmm/vm/<uuid>
+ * @name: for people
+ * @nr_places: entries at @places
+ * @home_policy: enum dvmm_home_policy
+ * @places: user pointer to struct dvmm_vcpu_place; vCPUs not named are local
+ * @out_fd: the VM; closing it ends the VM on all nodes
+ * @out_vm_id: its number in the cluster
+ *
+ * Needs CAP_SYS_ADMIN. The device node is there when this returns.
+ */
+struct dvmm_vm_create {
+	__u32 size;
+	__u32 flags;
+	__u8 uuid[DVMM_UUID_SIZE];
+	char name[DVMM_NAME_SIZE];
+	__u32 nr_places;
+	__u32 home_policy;
+	__u64 places;
+	__s32 out_fd;
+	__u32 out_vm_id;
+};
+
+/**
+ * struct dvmm_vm_start - DVMM_VM_START, on a VM fd: get slices on all its nodes
+ * @timeout_ms: how long to wait for them; 0 = 10000
+ * @out_reason: what failed, and where
+ *
+ * Asks each other node of the placement for a slice; the agent there hears
+ * DVMM_EVENT_SLICE_WANTED and starts a slice process. Returns when all serve.
+ */
+struct dvmm_vm_start {
+	__u32 size;
+	__u32 flags;
+	__u32 timeout_ms;
+	__u32 reserved;
+	char out_reason[DVMM_REASON_SIZE];
+};
+
+enum dvmm_vm_state {
+	DVMM_VM_DEFINED = 0,
+	DVMM_VM_READY = 1, /* all slices serve; no VMM yet */
+	DVMM_VM_RUNNING = 2, /* a VMM has it open */
+	DVMM_VM_DEAD = 3,
+};
+
+/**
+ * struct dvmm_vm_get - DVMM_VM_GET: the VM with the smallest id >= @vm_id
+ * @vm_id: in: where to start; out: the VM found. ENOENT: no more
+ */
+struct dvmm_vm_get {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 out_origin;
+	__u32 out_state;
+	__u32 out_nr_vcpus; /* created so far; on this node if not the origin */
+	__u32 out_nr_mems;
+	__u32 reserved;
+	__u64 out_mem_bytes;
+	__u8 out_uuid[DVMM_UUID_SIZE];
+	char out_name[DVMM_NAME_SIZE];
+	char out_reason[DVMM_REASON_SIZE]; /* why it is dead */
+};
+
+enum dvmm_vcpu_state {
+	DVMM_VCPU_PLACED = 0, /* not created yet */
+	DVMM_VCPU_STOPPED = 1, /* nobody is in KVM_RUN */
+	DVMM_VCPU_RUNNING = 2,
+};
+
+/**
+ * struct dvmm_vcpu_get - DVMM_VCPU_GET: the vCPU with the smallest id >= @vcpu_id
+ * @vm_id: of a VM known on this node
+ * @vcpu_id: in: where to start; out: the vCPU found. ENOENT: no more
+ * @out_node_id: where it is live
+ * @out_is_local: 1 = here, and the exits below are counted here
+ * @out_exits: all exits KVM counts for it (stat "exits"), or 0 when not here
+ * @out_remote_exits: exits that went to the VMM on another node
+ */
+struct dvmm_vcpu_get {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 vcpu_id;
+	__u32 out_node_id;
+	__u32 out_state;
+	__u32 out_is_local;
+	__u32 reserved;
+	__u64 out_exits;
+	__u64 out_remote_exits;
+	__u64 out_halt_exits;
+	__u64 out_irq_injections;
+};
+
+/**
+ * struct dvmm_mem_get - DVMM_MEM_GET: the memory object with the smallest id >= @mem_id
+ * @vm_id: of a VM known on this node
+ * @mem_id: in: where to start; out: the object found. ENOENT: no more
+ * @out_bytes: size
+ * @out_resident: pages this node holds now
+ * @out_metadata: bytes of kernel memory spent on it here, without the pages
+ */
+struct dvmm_mem_get {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 mem_id;
+	__u64 out_bytes;
+	__u64 out_resident;
+	__u64 out_metadata;
+	__u32 out_home_policy;
+	__u32 reserved;
+};
+
+/**
+ * struct dvmm_slice_open - DVMM_SLICE_OPEN: the calling process becomes the slice
+ * @vm_id: from DVMM_EVENT_SLICE_WANTED
+ * @nr_vcpus: in: room at @vcpu_ids, out: how many vCPUs are placed here
+ * @vcpu_ids: user pointer to __u32
+ * @out_fd: the slice; closing it kills the VM
+ */
+struct dvmm_slice_open {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 nr_vcpus;
+	__u64 vcpu_ids;
+	__s32 out_fd;
+	__u32 reserved;
+};
+
+/* Bytes a serving thread lends the kernel for the arguments of KVM's ioctls. */
+#define DVMM_SCRATCH_SIZE 65536
+
+/**
+ * struct dvmm_slice_serve - DVMM_SLICE_SERVE, DVMM_VCPU_SERVE, on a slice fd
+ * @vcpu_id: for DVMM_VCPU_SERVE: the vCPU this thread lives for
+ * @scratch: user pointer to DVMM_SCRATCH_SIZE bytes, page aligned, this thread's
+ *
+ * The thread works in the kernel for the VM until the VM ends (returns 0) or a
+ * signal comes (EINTR: call again).
+ */
+struct dvmm_slice_serve {
+	__u32 size;
+	__u32 flags;
+	__u32 vcpu_id;
+	__u32 reserved;
+	__u64 scratch;
+};
+
+enum dvmm_stat_kind {
+	DVMM_STAT_NODE = 0, /* id ignored */
+	DVMM_STAT_LINK = 1, /* id = node id of the peer */
+	DVMM_STAT_VM = 2, /* id = vm id; memory, interrupts, exits on this node */
+};
+
+/**
+ * struct dvmm_stat_get - DVMM_STAT_GET: counters of one object
+ * @kind: enum dvmm_stat_kind
+ * @id: of the object
+ * @nr: in: room at @values, out: counters the kernel has (dvmm/stat.tbl.h)
+ * @values: user pointer to __u64
+ */
+struct dvmm_stat_get {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 id;
+	__u32 nr;
+	__u32 reserved;
+	__u64 values;
+};
+
+/**
+ * struct dvmm_event - one record of read() on the control fd
+ * @size: of this record; read() returns whole records
+ * @kind: enum dvmm_event_kind (dvmm/event.tbl.h)
+ * @seq: counts all events since load; a gap means that this reader was too slow
+ * @time_ns: CLOCK_REALTIME
+ * @node_id: the node it is about
+ * @vm_id: the VM it is about, or 0
+ * @text: a sentence for people
+ *
+ * An fd sees the events since it was opened and, before them, up to the last
+ * 256. poll() tells when there is one; O_NONBLOCK works.
+ */
+struct dvmm_event {
+	__u32 size;
+	__u32 kind;
+	__u64 seq;
+	__u64 time_ns;
+	__u32 node_id;
+	__u32 vm_id;
+	char text[DVMM_REASON_SIZE];
+};
+
+#define DVMM_NODE_SET	_IOW(DVMM_IOC, 0x00, struct dvmm_node_set)
+#define DVMM_NODE_GET	_IOWR(DVMM_IOC, 0x01, struct dvmm_node_get)
+#define DVMM_LINK_ADD	_IOWR(DVMM_IOC, 0x10, struct dvmm_link_add)
+#define DVMM_LINK_GET	_IOWR(DVMM_IOC, 0x11, struct dvmm_link_get)
+#define DVMM_VM_CREATE	_IOWR(DVMM_IOC, 0x20, struct dvmm_vm_create)
+#define DVMM_VM_START	_IOWR(DVMM_IOC, 0x21, struct dvmm_vm_start)
+#define DVMM_VM_GET	_IOWR(DVMM_IOC, 0x22, struct dvmm_vm_get)
+#define DVMM_VCPU_GET	_IOWR(DVMM_IOC, 0x23, struct dvmm_vcpu_get)
+#define DVMM_MEM_GET	_IOWR(DVMM_IOC, 0x24, struct dvmm_mem_get)
+#define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
+#define DVMM_SLICE_SERVE _IOW(DVMM_IOC, 0x31, struct dvmm_slice_serve)
+#define DVMM_VCPU_SERVE	_IOW(DVMM_IOC, 0x32, struct dvmm_slice_serve)
+#define DVMM_STAT_GET	_IOWR(DVMM_IOC, 0x40, struct dvmm_stat_get)
+
+#endif
