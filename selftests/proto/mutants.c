@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* selftests/proto/mutants.c - rules broken on purpose.
+ *
+ * A checker that catches nothing proves nothing: each mutant must be caught,
+ * and for the reason stated. A mutant asks the real rules and then spoils the
+ * answer, so that the rules themselves carry no test code; proto_*_skip_zap
+ * are the rules as built with -DPROTO_BUG_SKIP_ZAP.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "search.h"
+#include "tap.h"
+
+int proto_node_skip_zap(const struct proto_site *site, struct proto_node *node,
+			const struct proto_event *ev,
+			struct proto_actions *out_acts,
+			enum proto_access *out_access);
+
+static bool is_upgrade(const struct proto_node *node)
+{
+	return node->state == PROTO_SM;
+}
+
+static bool owns(const struct proto_node *node)
+{
+	return node->state == PROTO_E || node->state == PROTO_M;
+}
+
+static void remove_acts(struct proto_actions *acts, enum proto_act act)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < acts->nr; i++)
+		if (acts->act[i].act != act)
+			acts->act[nr++] = acts->act[i];
+	acts->nr = nr;
+}
+
+static struct proto_action *find_msg(struct proto_actions *acts, u8 msg)
+{
+	unsigned int i;
+
+	for (i = 0; i < acts->nr; i++)
+		if (acts->act[i].msg.event == msg)
+			return &acts->act[i];
+	return NULL;
+}
+
+static void add_act(struct proto_actions *acts, struct proto_action action)
+{
+	acts->act[acts->nr++] = action;
+}
+
+/* ---- mutants of a node ---- */
+
+#define NODE_MUTANT(name)                                                    \
+	static int name(const struct proto_site *site,                       \
+			struct proto_node *node, const struct proto_event *ev, \
+			struct proto_actions *acts, enum proto_access *access)
+
+/* Grants at the answer and ignores the acks that come later. */
+NODE_MUTANT(grant_before_last_ack)
+{
+	u32 txn = node->txn;
+	int err;
+
+	if (ev->event == PROTO_INV_ACK) {
+		acts->nr = 0;
+		*access = PROTO_NO_ACCESS;
+		return 0;
+	}
+	err = proto_node(site, node, ev, acts, access);
+	if (err || (node->state != PROTO_IM_A && node->state != PROTO_SM_A) ||
+	    proto_class_of(ev->event) != PROTO_CLASS_RESPONSE)
+		return err;
+	*node = (struct proto_node){ .state = PROTO_M };
+	add_act(acts, (struct proto_action){ .act = PROTO_ACT_GRANT });
+	add_act(acts, (struct proto_action){
+			      .act = PROTO_ACT_SEND,
+			      .to = 1ULL << site->home,
+			      .msg = { .event = PROTO_DONE,
+				       .from = site->self,
+				       .txn = txn } });
+	return 0;
+}
+
+NODE_MUTANT(upgrade_keeps_copy_after_inv)
+{
+	bool upgrade = is_upgrade(node);
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && upgrade && ev->event == PROTO_INV) {
+		node->state = PROTO_SM;
+		remove_acts(acts, PROTO_ACT_ZAP);
+		remove_acts(acts, PROTO_ACT_DROP);
+	}
+	return err;
+}
+
+/* Takes the copy away but forgets that home will now send the page. */
+NODE_MUTANT(upgrade_stays_upgrade_after_inv)
+{
+	bool upgrade = is_upgrade(node);
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && upgrade && ev->event == PROTO_INV)
+		node->state = PROTO_SM;
+	return err;
+}
+
+NODE_MUTANT(owner_not_downgraded)
+{
+	u8 state = node->state;
+	bool owner = owns(node);
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && owner && ev->event == PROTO_FWD_GETS) {
+		node->state = state;
+		remove_acts(acts, PROTO_ACT_PROTECT);
+	}
+	return err;
+}
+
+NODE_MUTANT(read_only_in_name_alone)
+{
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_FWD_GETS)
+		remove_acts(acts, PROTO_ACT_PROTECT);
+	return err;
+}
+
+NODE_MUTANT(supplier_keeps_mapping)
+{
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_FWD_GETM) {
+		remove_acts(acts, PROTO_ACT_ZAP);
+		remove_acts(acts, PROTO_ACT_DROP);
+	}
+	return err;
+}
+
+NODE_MUTANT(early_ack_lost)
+{
+	u8 state = node->state;
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_INV_ACK &&
+	    (state == PROTO_IM || state == PROTO_SM))
+		node->acks = 0;
+	return err;
+}
+
+NODE_MUTANT(done_not_sent)
+{
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && find_msg(acts, PROTO_DONE))
+		acts->nr--;
+	return err;
+}
+
+NODE_MUTANT(done_before_last_ack)
+{
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (err || !node->acks || (ev->event != PROTO_DATA &&
+				   ev->event != PROTO_GRANT))
+		return err;
+	add_act(acts, (struct proto_action){
+			      .act = PROTO_ACT_SEND,
+			      .to = 1ULL << site->home,
+			      .msg = { .event = PROTO_DONE,
+				       .from = site->self,
+				       .txn = node->txn } });
+	return 0;
+}
+
+/* ---- mutants of home ---- */
+
+#define HOME_MUTANT(name)                                               \
+	static int name(const struct proto_site *site,                  \
+			struct proto_home *home, const struct proto_event *ev, \
+			struct proto_actions *acts)
+
+/* Forgets one sharer and, to be believed, does not count it either. */
+HOME_MUTANT(one_sharer_forgotten)
+{
+	int err = proto_home(site, home, ev, acts);
+	struct proto_action *inv = err ? NULL : find_msg(acts, PROTO_INV);
+	unsigned int i;
+
+	if (!inv)
+		return err;
+	inv->to &= inv->to - 1;
+	for (i = 0; i < acts->nr; i++)
+		if (acts->act[i].msg.acks)
+			acts->act[i].msg.acks--;
+	if (!inv->to)
+		*inv = acts->act[--acts->nr];
+	return 0;
+}
+
+HOME_MUTANT(one_ack_too_many)
+{
+	int err = proto_home(site, home, ev, acts);
+	struct proto_action *fwd = err ? NULL : find_msg(acts, PROTO_FWD_GETM);
+
+	if (fwd && find_msg(acts, PROTO_INV))
+		fwd->msg.acks++;
+	return err;
+}
+
+HOME_MUTANT(done_ignored)
+{
+	if (ev->event == PROTO_DONE) {
+		acts->nr = 0;
+		return 0;
+	}
+	return proto_home(site, home, ev, acts);
+}
+
+HOME_MUTANT(waiter_forgotten)
+{
+	int err = proto_home(site, home, ev, acts);
+
+	if (!err && ev->event == PROTO_DONE)
+		acts->nr = 0;
+	return err;
+}
+
+HOME_MUTANT(home_does_not_block)
+{
+	bool late = home->busy_txn != ev->txn || home->busy_node != ev->from;
+
+	acts->nr = 0;
+	if (ev->event == PROTO_DONE && late)
+		return 0;
+	if (ev->event != PROTO_DONE)
+		home->busy = 0;
+	return proto_home(site, home, ev, acts);
+}
+
+HOME_MUTANT(zero_page_twice)
+{
+	struct proto_home untouched = { 0 };
+
+	if (ev->event == PROTO_GETS && !home->busy &&
+	    home->state == PROTO_EXCL)
+		*home = untouched;
+	return proto_home(site, home, ev, acts);
+}
+
+HOME_MUTANT(reader_not_recorded)
+{
+	int err = proto_home(site, home, ev, acts);
+
+	if (!err && ev->event == PROTO_GETS && home->state == PROTO_SHARED)
+		home->sharers &= ~(1ULL << ev->from);
+	return err;
+}
+
+/* ---- the test ---- */
+
+static const struct {
+	struct rules rules;
+	const char *caught_by;
+} mutants[] = {
+	{ { "grant before the last ack", grant_before_last_ack, proto_home },
+	  "a reader beside a writer" },
+	{ { "ack without a zap", proto_node_skip_zap, proto_home },
+	  "can read against its state" },
+	{ { "upgrade keeps its copy after Inv", upgrade_keeps_copy_after_inv,
+	    proto_home },
+	  "a reader beside a writer" },
+	{ { "upgrade stays an upgrade after Inv",
+	    upgrade_stays_upgrade_after_inv, proto_home },
+	  "directory and node disagree" },
+	{ { "owner not downgraded by Fwd-GetS", owner_not_downgraded,
+	    proto_home },
+	  "a reader beside a writer" },
+	{ { "owner downgraded in name alone", read_only_in_name_alone,
+	    proto_home },
+	  "can write against its state" },
+	{ { "supplier keeps its mapping", supplier_keeps_mapping, proto_home },
+	  "against its state" },
+	{ { "ack that overtakes the answer is lost", early_ack_lost,
+	    proto_home },
+	  "stuck" },
+	{ { "Done not sent", done_not_sent, proto_home }, "stuck" },
+	{ { "Done before the last ack", done_before_last_ack, proto_home },
+	  "directory and node disagree" },
+	{ { "one sharer forgotten", proto_node, one_sharer_forgotten },
+	  "a reader beside a writer" },
+	{ { "one ack too many expected", proto_node, one_ack_too_many },
+	  "stuck" },
+	{ { "Done ignored", proto_node, done_ignored }, "stuck" },
+	{ { "waiter forgotten", proto_node, waiter_forgotten },
+	  "home idles while somebody waits" },
+	{ { "home does not block", proto_node, home_does_not_block },
+	  "illegal event" },
+	{ { "zero page given twice", proto_node, zero_page_twice },
+	  "two writers" },
+	{ { "reader not recorded", proto_node, reader_not_recorded },
+	  "directory and node disagree" },
+};
+
+static void test_mutant(const struct rules *rules, const char *caught_by)
+{
+	struct setup setup = { rules->name, 3, 1, false, false, rules };
+	struct search_result result;
+
+	search(&setup, 500000, false, &result);
+	tap_result(result.wrong && strstr(result.wrong, caught_by),
+		   "mutant is caught: %s", rules->name);
+	printf("# %s after %u states, at depth %u\n",
+	       result.wrong ? result.wrong : "nothing found", result.nr_states,
+	       result.depth);
+}
+
+void test_mutants(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(mutants) / sizeof(mutants[0]); i++)
+		test_mutant(&mutants[i].rules, mutants[i].caught_by);
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* selftests/proto/rules.c - each pair of state and event, one by one: either
+ * it is in the tables below, or it is refused and nothing has changed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tap.h"
+#include "../../dsm/proto.h"
+
+enum { HOME = 0, SELF = 1, OTHER = 2, TXN = 5 };
+
+static const u8 ids[] = { HOME, SELF, OTHER, 63, 64, 255 };
+static const u8 acks[] = { 0, 1, 62, 63, 64, 255 };
+static const u32 txns[] = { 0, TXN, TXN + 1, PROTO_TXN_MASK,
+			    PROTO_TXN_MASK + 1, ~0U };
+
+/* Rows as enum proto_node_state, columns as in node_column(). */
+static const char *const node_table[PROTO_NR_NODE_STATES] = {
+	/*            r w FwdS FwdM Inv Data Zero Grant Ack */
+	[PROTO_I]    = "xx.......",
+	[PROTO_S]    = "xxxxx....",
+	[PROTO_E]    = "xxxx.....",
+	[PROTO_M]    = "xxxx.....",
+	[PROTO_IS]   = "xx...xx..",
+	[PROTO_IM]   = "xx...xx.x",
+	[PROTO_IM_A] = "xx......x",
+	[PROTO_SM]   = "xxxxx..xx",
+	[PROTO_SM_A] = "xx......x",
+};
+
+static int node_column(const struct proto_event *ev)
+{
+	switch (ev->event) {
+	case PROTO_READ:
+		return 0;
+	case PROTO_WRITE:
+		return 1;
+	case PROTO_FWD_GETS:
+		return 2;
+	case PROTO_FWD_GETM:
+		return 3;
+	case PROTO_INV:
+		return 4;
+	case PROTO_DATA:
+		return 5;
+	case PROTO_GRANT:
+		return ev->flags & PROTO_F_ZERO ? 6 : 7;
+	case PROTO_INV_ACK:
+		return 8;
+	default:
+		return -1;
+	}
+}
+
+enum { NR_COLUMNS = 9 };
+
+/* Calls @try with every combination of interesting fields. */
+static void each_event(u8 event, void (*try)(const struct proto_event *ev))
+{
+	struct proto_event ev = { .event = event };
+	unsigned int i, k, m, n;
+
+	for (i = 0; i < sizeof(ids) * sizeof(ids); i++) {
+		ev.from = ids[i % sizeof(ids)];
+		ev.requester = ids[i / sizeof(ids)];
+		for (k = 0; k < sizeof(acks); k++) {
+			ev.acks = acks[k];
+			for (m = 0; m < sizeof(txns) / sizeof(txns[0]); m++) {
+				ev.txn = txns[m];
+				for (n = 0; n < 5 * 3; n++) {
+					ev.grant = n % 5;
+					ev.flags = n / 5;
+					try(&ev);
+				}
+			}
+		}
+	}
+}
+
+/* ---- a node ---- */
+
+static struct proto_node node_under_test;
+static bool node_seen[PROTO_NR_NODE_STATES + 1][NR_COLUMNS];
+static unsigned int nr_tried, nr_unclean, nr_disordered, nr_foreign;
+
+static bool is_take_act(u8 act)
+{
+	return act == PROTO_ACT_ZAP || act == PROTO_ACT_PROTECT;
+}
+
+/* The zap is first, a grant and its Done are last. */
+static bool is_ordered(const struct proto_actions *acts)
+{
+	unsigned int i;
+
+	if (acts->nr > PROTO_MAX_ACTS)
+		return false;
+	for (i = 0; i < acts->nr; i++) {
+		if (i && is_take_act(acts->act[i].act))
+			return false;
+		if (acts->act[i].act == PROTO_ACT_GRANT &&
+		    (i + 2 != acts->nr ||
+		     acts->act[i + 1].msg.event != PROTO_DONE))
+			return false;
+	}
+	return true;
+}
+
+/* Nothing is sent in another node's name, nor to nobody. */
+static bool is_own(const struct proto_actions *acts, u8 self)
+{
+	unsigned int i;
+
+	for (i = 0; i < acts->nr; i++) {
+		u8 act = acts->act[i].act;
+
+		if (act != PROTO_ACT_SEND && act != PROTO_ACT_SEND_PAGE)
+			continue;
+		if (acts->act[i].msg.from != self || !acts->act[i].to)
+			return false;
+	}
+	return true;
+}
+
+static void try_node(const struct proto_event *ev)
+{
+	struct proto_site site = { .self = SELF, .home = HOME };
+	struct proto_node node = node_under_test;
+	struct proto_actions out;
+	enum proto_access access;
+	int column = node_column(ev);
+	int err = proto_node(&site, &node, ev, &out, &access);
+
+	nr_tried++;
+	if (!err) {
+		nr_disordered += !is_ordered(&out);
+		nr_foreign += !is_own(&out, SELF);
+		if (column < 0 || node_under_test.state >= PROTO_NR_NODE_STATES)
+			nr_unclean++;
+		else
+			node_seen[node_under_test.state][column] = true;
+		return;
+	}
+	if (err != -EPROTO || out.nr || access != PROTO_NO_ACCESS ||
+	    memcmp(&node, &node_under_test, sizeof(node)))
+		nr_unclean++;
+}
+
+static s8 first_acks(u8 state)
+{
+	return state == PROTO_IM_A || state == PROTO_SM_A ? 2 : 0;
+}
+
+static void test_node_table(void)
+{
+	char row[NR_COLUMNS + 1] = "";
+	unsigned int state, event, i;
+
+	for (state = 0; state <= PROTO_NR_NODE_STATES; state++) {
+		node_under_test = (struct proto_node){
+			.state = state,
+			.txn = state >= PROTO_IS ? TXN : 0,
+			.acks = first_acks(state),
+		};
+		for (event = 0; event < 256; event++)
+			each_event(event, try_node);
+		if (state == PROTO_NR_NODE_STATES)
+			break;
+		for (i = 0; i < NR_COLUMNS; i++)
+			row[i] = node_seen[state][i] ? 'x' : '.';
+		tap_result(!strcmp(row, node_table[state]),
+			   "node in %s: the events of the table are legal and no others",
+			   proto_node_state_name(state));
+		if (strcmp(row, node_table[state]))
+			printf("# is %s, should be %s\n", row,
+			       node_table[state]);
+	}
+}
+
+/* ---- home ---- */
+
+/* Columns: GetS, GetM, Done from SELF with TXN. */
+static const struct home_case {
+	const char *name;
+	struct proto_home home;
+	const char *legal;
+} home_table[] = {
+	{ "untouched", { 0 }, "xx." },
+	{ "shared by others", { .state = PROTO_SHARED, .sharers = 4 }, "xx." },
+	{ "shared by the sender", { .state = PROTO_SHARED, .sharers = 6 }, ".x." },
+	{ "owned by another", { .state = PROTO_EXCL, .owner = OTHER }, "xx." },
+	{ "owned by the sender", { .state = PROTO_EXCL, .owner = SELF }, "..." },
+	{ "busy with another",
+	  { .state = PROTO_EXCL, .owner = OTHER, .busy = PROTO_GETM,
+	    .busy_node = OTHER, .busy_txn = TXN }, "xx." },
+	{ "busy with this transaction",
+	  { .state = PROTO_EXCL, .owner = SELF, .busy = PROTO_GETM,
+	    .busy_node = SELF, .busy_txn = TXN }, "..x" },
+	{ "busy with the sender's transaction before",
+	  { .state = PROTO_SHARED, .sharers = 6, .busy = PROTO_GETS,
+	    .busy_node = SELF, .busy_txn = TXN + 1 }, "xx." },
+	{ "unsound: shared by nobody", { .state = PROTO_SHARED }, "..." },
+	{ "unsound: no such state", { .state = 77 }, "..." },
+	{ "unsound: no such owner", { .state = PROTO_EXCL, .owner = 64 }, "..." },
+};
+
+static const struct home_case *home_under_test;
+static bool home_seen[3];
+
+static int home_column(u8 event)
+{
+	switch (event) {
+	case PROTO_GETS:
+		return 0;
+	case PROTO_GETM:
+		return 1;
+	case PROTO_DONE:
+		return 2;
+	default:
+		return -1;
+	}
+}
+
+static void try_home(const struct proto_event *ev)
+{
+	struct proto_site site = { .self = HOME, .home = HOME };
+	struct proto_home home = home_under_test->home;
+	struct proto_actions out;
+	int err = proto_home(&site, &home, ev, &out);
+	int column = home_column(ev->event);
+
+	nr_tried++;
+	if (!err) {
+		nr_disordered += out.nr > PROTO_MAX_ACTS;
+		nr_foreign += !is_own(&out, HOME);
+		nr_unclean += column < 0;
+		if (column >= 0 && ev->from == SELF && ev->txn == TXN)
+			home_seen[column] = true;
+		return;
+	}
+	if (err != -EPROTO || out.nr ||
+	    memcmp(&home, &home_under_test->home, sizeof(home)))
+		nr_unclean++;
+}
+
+static void test_home_table(void)
+{
+	unsigned int i, k, event;
+	char row[4] = "";
+
+	for (i = 0; i < sizeof(home_table) / sizeof(home_table[0]); i++) {
+		home_under_test = &home_table[i];
+		memset(home_seen, 0, sizeof(home_seen));
+		for (event = 0; event < 256; event++)
+			each_event(event, try_home);
+		for (k = 0; k < 3; k++)
+			row[k] = home_seen[k] ? 'x' : '.';
+		tap_result(!strcmp(row, home_table[i].legal),
+			   "home %s: GetS, GetM, Done are legal as %s",
+			   home_table[i].name, home_table[i].legal);
+		if (strcmp(row, home_table[i].legal))
+			printf("# is %s\n", row);
+	}
+}
+
+/* ---- one wrong field each ---- */
+
+static int ask_node(u8 state, s8 node_acks, struct proto_event ev)
+{
+	struct proto_site site = { .self = SELF, .home = HOME };
+	struct proto_node node = { .state = state,
+				   .acks = node_acks,
+				   .txn = state >= PROTO_IS ? TXN : 0 };
+	struct proto_actions out;
+	enum proto_access access;
+
+	return proto_node(&site, &node, &ev, &out, &access);
+}
+
+static int ask_home(u8 self, struct proto_event ev)
+{
+	struct proto_site site = { .self = self, .home = HOME };
+	struct proto_home home = { 0 };
+	struct proto_actions out;
+
+	return proto_home(&site, &home, &ev, &out);
+}
+
+#define REFUSED_NODE(what, state, acks, ...)                                \
+	tap_result(ask_node(state, acks, (struct proto_event){ __VA_ARGS__ }) == \
+			   -EPROTO,                                         \
+		   "refused: " what)
+#define REFUSED_HOME(what, self, ...)                                       \
+	tap_result(ask_home(self, (struct proto_event){ __VA_ARGS__ }) ==   \
+			   -EPROTO,                                         \
+		   "refused: " what)
+
+static void test_forward_fields(void)
+{
+	REFUSED_NODE("Inv that does not come from home", PROTO_S, 0,
+		     .event = PROTO_INV, .from = OTHER, .requester = 3,
+		     .txn = TXN);
+	REFUSED_NODE("Inv for oneself", PROTO_S, 0, .event = PROTO_INV,
+		     .requester = SELF, .txn = TXN);
+	REFUSED_NODE("Inv for node 64", PROTO_S, 0, .event = PROTO_INV,
+		     .requester = 64, .txn = TXN);
+	REFUSED_NODE("Inv without a transaction", PROTO_S, 0,
+		     .event = PROTO_INV, .requester = OTHER);
+	REFUSED_NODE("Inv to an owner", PROTO_M, 0, .event = PROTO_INV,
+		     .requester = OTHER, .txn = TXN);
+	REFUSED_NODE("Fwd-GetM with 64 acks", PROTO_S, 0,
+		     .event = PROTO_FWD_GETM, .requester = OTHER, .acks = 64,
+		     .txn = TXN);
+	REFUSED_NODE("Fwd-GetM to an owner with acks", PROTO_M, 0,
+		     .event = PROTO_FWD_GETM, .requester = OTHER, .acks = 1,
+		     .txn = TXN);
+}
+
+static void test_answer_fields(void)
+{
+	REFUSED_NODE("Data of another transaction", PROTO_IM, 0,
+		     .event = PROTO_DATA, .from = OTHER, .txn = TXN + 1,
+		     .grant = PROTO_GRANT_M);
+	REFUSED_NODE("Data that grants a read to a writer", PROTO_IM, 0,
+		     .event = PROTO_DATA, .from = OTHER, .txn = TXN,
+		     .grant = PROTO_GRANT_S);
+	REFUSED_NODE("Data for a reader with acks", PROTO_IS, 0,
+		     .event = PROTO_DATA, .from = OTHER, .txn = TXN,
+		     .acks = 1, .grant = PROTO_GRANT_S);
+	REFUSED_NODE("Data after more acks than it names", PROTO_IM, -2,
+		     .event = PROTO_DATA, .from = OTHER, .txn = TXN,
+		     .acks = 1, .grant = PROTO_GRANT_M);
+	REFUSED_NODE("Grant that does not come from home", PROTO_SM, 0,
+		     .event = PROTO_GRANT, .from = OTHER, .txn = TXN,
+		     .grant = PROTO_GRANT_M);
+	REFUSED_NODE("Grant with an unknown flag", PROTO_SM, 0,
+		     .event = PROTO_GRANT, .txn = TXN, .flags = 2,
+		     .grant = PROTO_GRANT_M);
+	REFUSED_NODE("Grant without a page to a node without one", PROTO_IM, 0,
+		     .event = PROTO_GRANT, .txn = TXN, .grant = PROTO_GRANT_M);
+	REFUSED_NODE("zero page after an ack", PROTO_IM, -1,
+		     .event = PROTO_GRANT, .txn = TXN, .flags = PROTO_F_ZERO,
+		     .grant = PROTO_GRANT_M);
+	REFUSED_NODE("acks without end", PROTO_IM, -PROTO_MAX_NODES,
+		     .event = PROTO_INV_ACK, .from = OTHER, .txn = TXN);
+	REFUSED_NODE("access without a name for the transaction", PROTO_I, 0,
+		     .event = PROTO_READ);
+	REFUSED_NODE("access with a name of more than 24 bits", PROTO_I, 0,
+		     .event = PROTO_READ, .txn = PROTO_TXN_MASK + 1);
+}
+
+static void test_home_fields(void)
+{
+	REFUSED_HOME("request from node 64", HOME, .event = PROTO_GETS,
+		     .from = 64, .txn = TXN);
+	REFUSED_HOME("request without a transaction", HOME,
+		     .event = PROTO_GETS, .from = SELF);
+	REFUSED_HOME("request to a node that is not home", SELF,
+		     .event = PROTO_GETS, .from = SELF, .txn = TXN);
+	REFUSED_HOME("Done while nothing is served", HOME, .event = PROTO_DONE,
+		     .from = SELF, .txn = TXN);
+}
+
+static void test_immediate(void)
+{
+	struct proto_event in = { .event = PROTO_DATA, .from = OTHER,
+				  .grant = PROTO_GRANT_M, .acks = 63,
+				  .txn = PROTO_TXN_MASK - 1 };
+	struct proto_event out;
+
+	proto_data_from_imm(&out, OTHER, proto_data_to_imm(&in));
+	tap_result(!memcmp(&in, &out, sizeof(in)),
+		   "Data fits the immediate word of its page");
+}
+
+void test_rules(void)
+{
+	test_node_table();
+	test_home_table();
+	tap_result(!nr_unclean,
+		   "%u events: a refused one changes nothing, a legal one is known",
+		   nr_tried);
+	tap_result(!nr_disordered, "the zap comes first, Done after the grant");
+	tap_result(!nr_foreign, "nodes send in their own name, to somebody");
+	test_forward_fields();
+	test_answer_fields();
+	test_home_fields();
+	test_immediate();
+}

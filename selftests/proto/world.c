@@ -1,0 +1,686 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* selftests/proto/world.c - performs actions on abstract memory.
+ *
+ * Values are abstract: a copy is fresh when it equals what was written last.
+ * A store makes the writer's copy fresh and all others stale, also those on
+ * the wire, so that runs of any length have finitely many states.
+ * Transaction names are reused once nothing mentions them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "world.h"
+
+const struct rules real_rules = { "real", proto_node, proto_home };
+
+static void deliver(struct world *w, unsigned int index);
+
+static void wrong(struct world *w, const char *what)
+{
+	if (!w->wrong)
+		w->wrong = what;
+}
+
+static struct proto_site site_of(u8 page, u8 self)
+{
+	return (struct proto_site){ .self = self, .home = page };
+}
+
+void world_init(struct world *w, const struct setup *setup)
+{
+	memset(w, 0, sizeof(*w));
+	w->setup = setup;
+}
+
+/* ---- messages under way ---- */
+
+static bool is_page_msg(const struct flight *f)
+{
+	return f->msg.event == PROTO_DATA;
+}
+
+static bool same_channel(const struct flight *a, const struct flight *b)
+{
+	return a->msg.from == b->msg.from && a->to == b->to;
+}
+
+static u64 flight_key(const struct flight *f)
+{
+	return (u64)is_page_msg(f) << 63 | (u64)f->msg.from << 56 |
+	       (u64)f->to << 48 | (u64)f->page << 44 |
+	       (u64)f->msg.requester << 40 | (u64)f->msg.event << 32 |
+	       (u64)f->msg.txn << 24 | (u64)f->msg.acks << 16 |
+	       (u64)f->msg.grant << 8 | (u64)f->msg.flags << 4 | f->fresh;
+}
+
+/* In fifo order small messages of one pair are never exchanged. */
+static bool goes_before(const struct world *w, const struct flight *a,
+			const struct flight *b)
+{
+	u64 mask = ~0ULL;
+
+	if (w->setup->fifo && !is_page_msg(a))
+		mask <<= 48;
+	return (flight_key(a) & mask) < (flight_key(b) & mask);
+}
+
+static void add_flight(struct world *w, const struct flight *f)
+{
+	unsigned int i = w->nr_flights;
+
+	if (i == MAX_FLIGHTS) {
+		wrong(w, "messages without end");
+		return;
+	}
+	for (; i && goes_before(w, f, &w->flight[i - 1]); i--)
+		w->flight[i] = w->flight[i - 1];
+	w->flight[i] = *f;
+	w->nr_flights++;
+	if (f->msg.from != f->to)
+		w->nr_wire++;
+}
+
+static struct flight take_flight(struct world *w, unsigned int index)
+{
+	struct flight f = w->flight[index];
+
+	w->nr_flights--;
+	memmove(&w->flight[index], &w->flight[index + 1],
+		(w->nr_flights - index) * sizeof(f));
+	return f;
+}
+
+static bool may_arrive(const struct world *w, unsigned int index)
+{
+	const struct flight *f = &w->flight[index];
+	unsigned int i;
+
+	if (!w->setup->fifo || is_page_msg(f))
+		return true;
+	for (i = 0; i < index; i++)
+		if (same_channel(&w->flight[i], f) &&
+		    !is_page_msg(&w->flight[i]))
+			return false;
+	return true;
+}
+
+static void send(struct world *w, const struct flight *cause,
+		 const struct proto_action *action, bool fresh)
+{
+	struct flight f = { .msg = action->msg,
+			    .page = cause->page,
+			    .fresh = fresh };
+	u8 n;
+
+	if (!action->to || action->to >> w->setup->nr_nodes)
+		wrong(w, "message to a node that does not exist");
+	for (n = 0; n < w->setup->nr_nodes; n++) {
+		if (!(action->to >> n & 1))
+			continue;
+		f.to = n;
+		f.hops = cause->hops + (f.msg.from != n);
+		add_flight(w, &f);
+	}
+}
+
+/* ---- memory ---- */
+
+static void store(struct world *w, u8 page, u8 node)
+{
+	struct page *p = &w->page[page];
+	unsigned int i;
+
+	for (i = 0; i < MAX_NODES; i++)
+		p->copy[i].fresh = 0;
+	for (i = 0; i < w->nr_flights; i++)
+		if (w->flight[i].page == page)
+			w->flight[i].fresh = 0;
+	p->copy[node].fresh = 1;
+	p->written = 1;
+}
+
+static void fill(struct world *w, struct copy *copy, bool fresh)
+{
+	if (copy->map)
+		wrong(w, "a page in use is overwritten");
+	copy->has = 1;
+	copy->fresh = fresh;
+}
+
+static void drop(struct world *w, struct copy *copy)
+{
+	if (copy->map)
+		wrong(w, "a page in use is freed");
+	memset(copy, 0, sizeof(*copy));
+}
+
+static void grant(struct world *w, struct page *p, u8 node)
+{
+	struct copy *copy = &p->copy[node];
+	u8 state = p->node[node].state;
+
+	if (!copy->has)
+		wrong(w, "access granted without a page");
+	if (!proto_can_read(state) || proto_is_transient(state))
+		wrong(w, "access granted in a state without access");
+	copy->map = proto_can_write(state) ? MAP_WRITE : MAP_READ;
+}
+
+/* ---- actions ---- */
+
+/* No class may cause a message of a class before it: no deadlock. */
+static void check_class(struct world *w, const struct flight *cause,
+			const struct proto_action *action)
+{
+	u8 in = proto_class_of(cause->msg.event);
+	u8 out = proto_class_of(action->msg.event);
+
+	if (in == PROTO_CLASS_LOCAL)
+		in = 0;
+	if (out <= in && out != PROTO_CLASS_RESPONSE)
+		wrong(w, "a message causes one of its own or an earlier class");
+}
+
+static void do_send(struct world *w, const struct flight *cause,
+		    const struct proto_action *action, const struct copy *copy)
+{
+	check_class(w, cause, action);
+	if (action->act == PROTO_ACT_SEND) {
+		send(w, cause, action, false);
+		return;
+	}
+	if (!copy->has)
+		wrong(w, "a page is sent that is not there");
+	send(w, cause, action, copy->fresh);
+}
+
+static void do_node_action(struct world *w, const struct flight *cause,
+			   const struct proto_action *action)
+{
+	struct page *p = &w->page[cause->page];
+	struct copy *copy = &p->copy[cause->to];
+
+	switch (action->act) {
+	case PROTO_ACT_ZAP:
+		copy->map = MAP_NONE;
+		break;
+	case PROTO_ACT_PROTECT:
+		if (copy->map == MAP_WRITE)
+			copy->map = MAP_READ;
+		break;
+	case PROTO_ACT_SEND:
+	case PROTO_ACT_SEND_PAGE:
+		do_send(w, cause, action, copy);
+		break;
+	case PROTO_ACT_DROP:
+		drop(w, copy);
+		break;
+	case PROTO_ACT_FILL:
+		fill(w, copy, cause->fresh);
+		break;
+	case PROTO_ACT_ZERO:
+		fill(w, copy, !p->written);
+		break;
+	case PROTO_ACT_GRANT:
+		grant(w, p, cause->to);
+		break;
+	default:
+		wrong(w, "unknown action");
+	}
+}
+
+static void node_event(struct world *w, const struct flight *f)
+{
+	struct page *p = &w->page[f->page];
+	struct proto_site site = site_of(f->page, f->to);
+	enum proto_access access;
+	struct proto_actions acts;
+	unsigned int i;
+
+	if (f->hops > p->hops[f->to] || proto_class_of(f->msg.event) ==
+						PROTO_CLASS_LOCAL)
+		p->hops[f->to] = f->hops;
+	if (w->setup->rules->node(&site, &p->node[f->to], &f->msg, &acts,
+				  &access)) {
+		wrong(w, "illegal event at a node");
+		return;
+	}
+	for (i = 0; i < acts.nr; i++)
+		do_node_action(w, f, &acts.act[i]);
+	if (access == PROTO_HIT && p->copy[f->to].map == MAP_NONE)
+		wrong(w, "access said to be possible without a mapping");
+	if (access == PROTO_HIT && f->msg.event == PROTO_WRITE)
+		store(w, f->page, f->to);
+}
+
+static void queue_add(struct world *w, struct page *p,
+		      const struct proto_event *msg)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nr_waiting; i++)
+		if (p->waiting[i].from == msg->from) {
+			wrong(w, "a node waits twice at home");
+			return;
+		}
+	p->waiting[p->nr_waiting++] = *msg;
+}
+
+static bool queue_take(struct page *p, struct proto_event *out_msg)
+{
+	if (!p->nr_waiting)
+		return false;
+	*out_msg = p->waiting[0];
+	p->nr_waiting--;
+	memmove(&p->waiting[0], &p->waiting[1],
+		p->nr_waiting * sizeof(p->waiting[0]));
+	memset(&p->waiting[p->nr_waiting], 0, sizeof(p->waiting[0]));
+	return true;
+}
+
+static void home_event(struct world *w, const struct flight *f)
+{
+	struct page *p = &w->page[f->page];
+	struct proto_site site = site_of(f->page, f->to);
+	struct proto_actions acts;
+	struct flight next = *f;
+	unsigned int i;
+
+	if (w->setup->rules->home(&site, &p->home, &f->msg, &acts)) {
+		wrong(w, "illegal event at home");
+		return;
+	}
+	for (i = 0; i < acts.nr; i++) {
+		if (acts.act[i].act == PROTO_ACT_QUEUE)
+			queue_add(w, p, &f->msg);
+		else if (acts.act[i].act != PROTO_ACT_NEXT)
+			do_send(w, f, &acts.act[i], NULL);
+		else if (queue_take(p, &next.msg))
+			home_event(w, &next);
+	}
+}
+
+static void event(struct world *w, const struct flight *f)
+{
+	if (proto_is_for_home(f->msg.event))
+		home_event(w, f);
+	else
+		node_event(w, f);
+}
+
+static void deliver_to_self(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->nr_flights; i++) {
+		if (w->flight[i].msg.from == w->flight[i].to) {
+			deliver(w, i);
+			return;
+		}
+	}
+}
+
+static void deliver(struct world *w, unsigned int index)
+{
+	struct flight f = take_flight(w, index);
+
+	event(w, &f);
+	if (w->setup->self_at_once && !w->wrong)
+		deliver_to_self(w);
+}
+
+/* ---- transaction names ---- */
+
+static u8 requester_of(const struct flight *f)
+{
+	if (proto_is_for_home(f->msg.event))
+		return f->msg.from;
+	return proto_is_take(f->msg.event) ? f->msg.requester : f->to;
+}
+
+static bool txn_in_use(const struct world *w, u8 node, u32 txn)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < w->setup->nr_pages; i++) {
+		const struct page *p = &w->page[i];
+
+		if (p->node[node].txn == txn)
+			return true;
+		if (p->home.busy_node == node && p->home.busy_txn == txn)
+			return true;
+		for (k = 0; k < p->nr_waiting; k++)
+			if (p->waiting[k].from == node &&
+			    p->waiting[k].txn == txn)
+				return true;
+	}
+	for (i = 0; i < w->nr_flights; i++)
+		if (requester_of(&w->flight[i]) == node &&
+		    w->flight[i].msg.txn == txn)
+			return true;
+	return false;
+}
+
+static u32 fresh_txn(struct world *w, u8 node)
+{
+	u32 txn;
+
+	for (txn = 1; txn <= MAX_TXN * w->setup->nr_pages; txn++)
+		if (!txn_in_use(w, node, txn))
+			return txn;
+	wrong(w, "transactions without end");
+	return 1;
+}
+
+/* ---- what must hold in every state ---- */
+
+static void check_copies(struct world *w, const struct page *p)
+{
+	unsigned int writers = 0, readers = 0, fresh = 0, n;
+
+	for (n = 0; n < w->setup->nr_nodes; n++) {
+		const struct copy *copy = &p->copy[n];
+
+		writers += copy->map == MAP_WRITE;
+		readers += copy->map == MAP_READ;
+		fresh += copy->fresh;
+		if (copy->map && !copy->fresh)
+			wrong(w, "stale read");
+		if (copy->map == MAP_WRITE && !proto_can_write(p->node[n].state))
+			wrong(w, "can write against its state");
+		if (copy->map && !proto_can_read(p->node[n].state))
+			wrong(w, "can read against its state");
+	}
+	if (writers > 1)
+		wrong(w, "two writers");
+	if (writers && readers)
+		wrong(w, "a reader beside a writer");
+	for (n = 0; n < w->nr_flights; n++)
+		fresh += w->flight[n].page == p - w->page && w->flight[n].fresh;
+	if (p->written && !fresh)
+		wrong(w, "the last written page is lost");
+}
+
+static bool node_agrees(const struct page *p, u8 n)
+{
+	bool shares = p->home.state == PROTO_SHARED && p->home.sharers >> n & 1;
+	bool owns = p->home.state == PROTO_EXCL && p->home.owner == n;
+
+	if (p->node[n].acks)
+		return false;
+	switch (p->node[n].state) {
+	case PROTO_E:
+	case PROTO_M:
+		return owns;
+	case PROTO_S:
+	case PROTO_SM:
+		return shares;
+	case PROTO_I:
+	case PROTO_IS:
+	case PROTO_IM:
+		return !shares && !owns;
+	default:
+		return false;
+	}
+}
+
+/* Between two transactions the directory is exact, not only when all is quiet. */
+static void check_directory(struct world *w, const struct page *p)
+{
+	unsigned int n;
+
+	if (p->home.busy)
+		return;
+	if (p->nr_waiting)
+		wrong(w, "home idles while somebody waits");
+	for (n = 0; n < w->setup->nr_nodes; n++)
+		if (!node_agrees(p, n))
+			wrong(w, "directory and node disagree");
+}
+
+static void check(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->setup->nr_pages; i++) {
+		check_copies(w, &w->page[i]);
+		check_directory(w, &w->page[i]);
+	}
+	if (!w->nr_flights && !world_is_quiet(w))
+		wrong(w, "stuck: no message under way, but somebody waits");
+}
+
+bool world_is_quiet(const struct world *w)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < w->setup->nr_pages; i++) {
+		if (w->page[i].home.busy || w->page[i].nr_waiting)
+			return false;
+		for (n = 0; n < w->setup->nr_nodes; n++)
+			if (proto_is_transient(w->page[i].node[n].state))
+				return false;
+	}
+	return !w->nr_flights;
+}
+
+/* ---- steps ---- */
+
+static unsigned int list_local(const struct world *w, struct step *out_steps,
+			       u8 page, u8 node)
+{
+	const struct page *p = &w->page[page];
+	u8 state = p->node[node].state;
+	unsigned int nr = 0;
+	struct step step = { .node = node, .page = page };
+
+	/* Others would only wait, or read what check() looks at anyway. */
+	if (state == PROTO_I) {
+		step.kind = STEP_READ;
+		out_steps[nr++] = step;
+	}
+	if (state <= PROTO_M) {
+		step.kind = STEP_WRITE;
+		out_steps[nr++] = step;
+	}
+	if (p->copy[node].map == MAP_WRITE) {
+		step.kind = STEP_STORE;
+		out_steps[nr++] = step;
+	}
+	return nr;
+}
+
+unsigned int world_list_steps(const struct world *w, struct step *out_steps)
+{
+	unsigned int nr = 0, i, n;
+
+	for (i = 0; i < w->nr_flights; i++)
+		if (may_arrive(w, i))
+			out_steps[nr++] = (struct step){ .kind = STEP_DELIVER,
+							 .index = i };
+	for (i = 0; i < w->setup->nr_pages; i++)
+		for (n = 0; n < w->setup->nr_nodes; n++)
+			nr += list_local(w, out_steps + nr, i, n);
+	return nr;
+}
+
+static void access_page(struct world *w, const struct step *step)
+{
+	struct flight f = {
+		.msg = { .event = step->kind == STEP_READ ? PROTO_READ :
+							    PROTO_WRITE,
+			 .from = step->node,
+			 .txn = fresh_txn(w, step->node) },
+		.to = step->node,
+		.page = step->page,
+	};
+
+	event(w, &f);
+	if (w->setup->self_at_once && !w->wrong)
+		deliver_to_self(w);
+}
+
+void world_do(struct world *w, const struct step *step)
+{
+	switch (step->kind) {
+	case STEP_DELIVER:
+		deliver(w, step->index);
+		break;
+	case STEP_STORE:
+		store(w, step->page, step->node);
+		break;
+	default:
+		access_page(w, step);
+	}
+	check(w);
+}
+
+/* ---- for people ---- */
+
+void world_print_step(const struct world *w, const struct step *step)
+{
+	static const char *const local[] = { "", "reads", "writes", "stores" };
+	const struct flight *f = &w->flight[step->index];
+
+	if (step->kind != STEP_DELIVER) {
+		printf("#   n%u %s p%u\n", step->node, local[step->kind],
+		       step->page);
+		return;
+	}
+	printf("#   n%u gets %s of p%u from n%u, txn %u", f->to,
+	       proto_event_name(f->msg.event), f->page, f->msg.from,
+	       f->msg.txn);
+	if (proto_is_take(f->msg.event))
+		printf(", for n%u", f->msg.requester);
+	if (f->msg.grant)
+		printf(", grant %u, %u acks", f->msg.grant, f->msg.acks);
+	printf("\n");
+}
+
+void world_print(const struct world *w)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < w->setup->nr_pages; i++) {
+		const struct page *p = &w->page[i];
+
+		printf("#     p%u: home %s owner n%u sharers %llx busy %s n%u, %u wait;",
+		       i, proto_home_state_name(p->home.state), p->home.owner,
+		       (unsigned long long)p->home.sharers,
+		       p->home.busy ? proto_event_name(p->home.busy) : "no",
+		       p->home.busy_node, p->nr_waiting);
+		for (n = 0; n < w->setup->nr_nodes; n++)
+			printf(" n%u %s %c%s", n,
+			       proto_node_state_name(p->node[n].state),
+			       "-rw"[p->copy[n].map],
+			       p->copy[n].fresh ? "" : " stale");
+		printf("\n");
+	}
+}
+
+/* ---- states as bytes ---- */
+
+static u8 *pack_event(u8 *b, const struct proto_event *ev)
+{
+	*b++ = ev->event;
+	*b++ = ev->from << 4 | ev->requester;
+	*b++ = ev->grant << 4 | ev->acks;
+	*b++ = ev->flags << 4 | ev->txn;
+	return b;
+}
+
+static const u8 *unpack_event(struct proto_event *ev, const u8 *b)
+{
+	*ev = (struct proto_event){
+		.event = b[0],
+		.from = b[1] >> 4,
+		.requester = b[1] & 15,
+		.grant = b[2] >> 4,
+		.acks = b[2] & 15,
+		.flags = b[3] >> 4,
+		.txn = b[3] & 15,
+	};
+	return b + 4;
+}
+
+static u8 *pack_page(u8 *b, const struct page *p, unsigned int nr_nodes)
+{
+	unsigned int n;
+
+	*b++ = p->home.sharers << 4 | p->home.owner << 2 | p->home.state;
+	*b++ = p->home.busy;
+	*b++ = p->home.busy_node << 4 | p->home.busy_txn;
+	*b++ = p->nr_waiting << 1 | p->written;
+	for (n = 0; n < p->nr_waiting; n++)
+		b = pack_event(b, &p->waiting[n]);
+	for (n = 0; n < nr_nodes; n++) {
+		*b++ = p->node[n].state << 4 | p->node[n].txn;
+		*b++ = p->node[n].acks;
+		*b++ = p->copy[n].map << 2 | p->copy[n].has << 1 |
+		       p->copy[n].fresh;
+	}
+	return b;
+}
+
+static const u8 *unpack_page(struct page *p, const u8 *b, unsigned int nr_nodes)
+{
+	unsigned int n;
+
+	p->home = (struct proto_home){
+		.sharers = b[0] >> 4,
+		.owner = b[0] >> 2 & 3,
+		.state = b[0] & 3,
+		.busy = b[1],
+		.busy_node = b[2] >> 4,
+		.busy_txn = b[2] & 15,
+	};
+	p->nr_waiting = b[3] >> 1;
+	p->written = b[3] & 1;
+	b += 4;
+	for (n = 0; n < p->nr_waiting; n++)
+		b = unpack_event(&p->waiting[n], b);
+	for (n = 0; n < nr_nodes; n++, b += 3) {
+		p->node[n] = (struct proto_node){ .state = b[0] >> 4,
+						  .txn = b[0] & 15,
+						  .acks = (s8)b[1] };
+		p->copy[n] = (struct copy){ .map = b[2] >> 2,
+					    .has = b[2] >> 1 & 1,
+					    .fresh = b[2] & 1 };
+	}
+	return b;
+}
+
+size_t world_pack(const struct world *w, u8 *out_bytes)
+{
+	u8 *b = out_bytes;
+	unsigned int i;
+
+	for (i = 0; i < w->setup->nr_pages; i++)
+		b = pack_page(b, &w->page[i], w->setup->nr_nodes);
+	*b++ = w->nr_flights;
+	for (i = 0; i < w->nr_flights; i++) {
+		b = pack_event(b, &w->flight[i].msg);
+		*b++ = w->flight[i].to << 4 | w->flight[i].page << 1 |
+		       w->flight[i].fresh;
+	}
+	return b - out_bytes;
+}
+
+void world_unpack(struct world *w, const struct setup *setup, const u8 *bytes)
+{
+	const u8 *b = bytes;
+	unsigned int i;
+
+	world_init(w, setup);
+	for (i = 0; i < setup->nr_pages; i++)
+		b = unpack_page(&w->page[i], b, setup->nr_nodes);
+	w->nr_flights = *b++;
+	for (i = 0; i < w->nr_flights; i++, b++) {
+		struct flight *f = &w->flight[i];
+
+		b = unpack_event(&f->msg, b);
+		f->to = *b >> 4;
+		f->page = *b >> 1 & 7;
+		f->fresh = *b & 1;
+	}
+}
