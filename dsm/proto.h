@@ -143,7 +143,8 @@ struct proto_event {
  * @PROTO_ACT_ZERO: a page of zeros is the local copy now
  * @PROTO_ACT_GRANT: the access of the next state is allowed: map, wake waiters
  * @PROTO_ACT_QUEUE: home is busy: keep the event behind those that wait
- * @PROTO_ACT_NEXT: home is free: bring the first event that waits
+ * @PROTO_ACT_NEXT: home is free: bring the first event that waits. That is work
+ *	of the request class, not of the message that woke it
  *
  * A message to oneself is sent as any other; the caller just delivers it
  * without the wire.
