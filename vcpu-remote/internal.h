@@ -4,14 +4,61 @@
 #define VCPU_REMOTE_INTERNAL_H
 
 #include <linux/kref.h>
+#include <linux/kvm.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 #include "../kmod/kmod.h"
 #include "../dsm/dsm.h"
 
 struct kvm;
+struct kvm_vcpu;
 struct kvm_cpuid2;
+struct slice;
 struct irq_route;
+
+/* Replies of a slice: it may have to wait for memory of other nodes. */
+#define REQUEST_TIMEOUT_MS 60000
+/* struct kvm_run up to the registers that a VMM may share; the same on all kernels. */
+#define RUN_BYTES offsetof(struct kvm_run, kvm_valid_regs)
+#define RUN_DATA_BYTES PAGE_SIZE
+
+/* A thread of a slice that does jobs in the kernel. */
+struct server {
+	spinlock_t lock;
+	struct list_head jobs; /* lock; of struct job */
+	struct task_struct *task; /* lock; who serves now, or NULL */
+	wait_queue_head_t wait;
+};
+
+/* A vCPU of a VM on this node: lives as long as its struct vm.
+ * At the origin there is one for each vCPU, on a slice for those placed there.
+ */
+struct vcpu {
+	struct vm *vm;
+	u32 id;
+	u8 node; /* where it is live */
+	struct file *real_file; /* vm->lock; the real vCPU, when live here */
+
+	struct server server; /* slice: who runs it */
+	u32 kick_seq; /* server.lock; slice: the run that shall end */
+	u32 running_seq; /* server.lock; slice: the run in KVM, or 0 */
+
+	/* The rest is used at the origin, for a vCPU that lives elsewhere. */
+	struct mutex mutex; /* one ioctl at a time; order: before vm->lock */
+	void *area; /* what the VMM maps: kvm_run and the pages after it */
+	u32 pio_in; /* mutex; bytes the VMM owes for the last port input */
+	bool tsc_stale; /* mutex; the guest TSC must be set before the next run */
+	bool sigset_active; /* mutex */
+	sigset_t sigset; /* mutex */
+	bool created;
+	wait_queue_head_t wait; /* for exit_seq */
+	u32 run_seq; /* mutex; last run asked for */
+	u32 exit_seq; /* last run that came back; released after the area is written */
+	int run_ret;
+	atomic64_t remote_exits;
+};
 
 /* One VM on this node: at the origin it hangs on the fd of DVMM_VM_CREATE and on
  * the VMM's files, on a slice on the fd of DVMM_SLICE_OPEN.
@@ -26,12 +73,20 @@ struct vm {
 	u32 home_policy;
 	u32 nr_places;
 	struct dvmm_vcpu_place *places;
+	u8 *node_of; /* by vCPU id */
+	u32 minor; /* origin: of its device node */
 
-	struct mutex lock; /* order: vm->lock -> nothing of dsm */
+	struct mutex slots_lock; /* origin: one change of slots or routes at a time; held over requests; order: before lock */
+	struct xarray slots; /* slots_lock; slot -> struct slot */
+	void *routes; /* slots_lock; routes the slices have, see vmfile.c */
+	u32 nr_routes; /* slots_lock */
+	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
+
+	struct mutex lock; /* never held over a wait; order: vm->lock -> nothing of dsm */
 	u32 state; /* lock; enum dvmm_vm_state; DEAD is final */
 	char reason[DVMM_REASON_SIZE]; /* lock */
 
-	struct file *kvm_file; /* the real VM of this node; set once */
+	struct file *kvm_file; /* lock; the real VM of this node */
 	struct kvm *kvm; /* of kvm_file */
 	struct xarray vcpus; /* vcpu_id -> struct vcpu, live here or remote */
 	struct dvmm_stats *stats;
@@ -41,16 +96,158 @@ struct vm {
 	struct slice *slice; /* slice.c; NULL at the origin */
 };
 
+/* A memslot: at the origin the VMM's, on a slice the slice's. */
+struct slot {
+	u64 gpa;
+	u64 bytes;
+	unsigned long hva;
+};
+
 static inline bool vm_is_origin(const struct vm *vm)
 {
 	return vm->origin == dvmm_node_self();
 }
 
+static inline bool vm_is_dead(const struct vm *vm)
+{
+	return READ_ONCE(vm->state) == DVMM_VM_DEAD;
+}
+
 /* vm.c */
+struct vm_config {
+	u32 id;
+	u8 origin;
+	const u8 *uuid;
+	const char *name;
+	u32 home_policy;
+	u32 nr_places;
+	struct dvmm_vcpu_place *places; /* kvmalloc'ed; the VM takes it over on success */
+};
+
+struct vm *vm_new(const struct vm_config *config); /* one reference; not to be found yet */
+int vm_publish(struct vm *vm); /* vm_find() finds it now. -EEXIST */
 struct vm *vm_find(u32 id); /* takes a reference, or NULL; any sleepable context */
+struct vm *vm_find_from(u32 id); /* the one with the smallest id >= @id */
+struct vm *vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
+u32 vm_count(void);
+int vm_next_node(const struct vm *vm, int after); /* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
 u8 vm_node_of(const struct vm *vm, u32 vcpu_id); /* by placement; any context */
+int vm_set_state(struct vm *vm, u32 from, u32 to); /* -EBUSY, -EIO: dead */
+bool vm_has_state(struct vm *vm, u32 state);
 void vm_die(struct vm *vm, int error, const char *reason); /* all nodes learn it; any sleepable context */
+void vm_stop(struct vm *vm, const char *reason); /* the same, but as asked */
+void vm_end(struct vm *vm, int error, const char *reason, bool tell); /* both; @tell: the other nodes do not know yet */
+int vm_set_kvm(struct vm *vm, struct file *kvm_file); /* takes the file over */
+void vm_release_kvm(struct vm *vm); /* drops the real files; by a thread of their process */
+void vm_lost_node(u8 node);
+__printf(2, 3) void vm_unsupported(struct vm *vm, const char *fmt, ...); /* event and log */
+
+/* origin.c: VMs whose VMM runs here */
+extern const struct dvmm_ioctl origin_ioctls[];
+extern const size_t nr_origin_ioctls;
+
+/* vcpu.c */
+struct vcpu *vcpu_find(struct vm *vm, u32 id);
+struct vcpu *vcpu_add(struct vm *vm, u32 id, u8 node); /* the one that exists, or a new one, or ERR_PTR */
+void vcpu_set_real(struct vcpu *vcpu, struct file *real_file); /* takes the file over */
+struct file *vcpu_get_real(struct vcpu *vcpu); /* with a reference, or NULL */
+struct kvm_vcpu *vcpu_kvm(struct vcpu *vcpu); /* for a caller that holds the real file */
+struct file *vcpu_get_any_real(struct vm *vm); /* of the live vCPU with the smallest id */
+void vcpu_free_all(struct vm *vm);
+void vcpu_wake_all(struct vm *vm);
+long vcpu_get_ioctl(struct file *file, void *arg);
+
+/* real.c: the host's own KVM */
+int real_init(const char *path);
+void real_exit(void);
+struct file *real_open(void);
+long real_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+struct file *real_create(struct file *file, unsigned int cmd, unsigned long arg); /* KVM_CREATE_*: the file instead of the fd */
+void real_kill(struct kvm *kvm); /* KVM_RUN and ioctls fail with EIO from now on */
+size_t real_mmap_bytes(void);
+
+/* kvmdev.c: /dev/dvmm/vm/<uuid> */
+int kvmdev_init(void);
+void kvmdev_exit(void);
+int kvmdev_add(struct vm *vm);
+void kvmdev_remove(struct vm *vm);
+
+/* vmfile.c: the VM fd a VMM gets */
+int vmfile_create(struct vm *vm, struct file *real_dev, unsigned long type);
+long vmfile_check_extension(struct file *real, unsigned long cap); /* real: device or VM */
+
+/* vcpufile.c: the vCPU fd a VMM gets for a vCPU that lives elsewhere */
+int vcpufile_create(struct vcpu *vcpu);
+
+/* ioctl_table.c: which ioctls of KVM cross nodes, and how large their arguments are */
+struct kvm_ioctl {
+	unsigned int cmd;
+	const char *name;
+	u8 shape; /* enum ioctl_shape */
+};
+enum ioctl_shape {
+	SHAPE_FIXED, /* _IOC_SIZE and _IOC_DIR tell */
+	SHAPE_SCALAR, /* the argument is a number, or none */
+	SHAPE_MSRS,
+	SHAPE_CPUID,
+	SHAPE_XSAVE, /* 4096 bytes or KVM_CAP_XSAVE2 */
+	SHAPE_ROUTES,
+	SHAPE_DIRTY_LOG,
+	SHAPE_SIGMASK, /* stays at the origin */
+};
+const struct kvm_ioctl *ioctl_of_vcpu(unsigned int cmd);
+const struct kvm_ioctl *ioctl_of_slice_vm(unsigned int cmd); /* what a slice's VM accepts */
+long ioctl_arg_bytes(const struct kvm_ioctl *ioctl, struct vm *vm, const void *head, size_t head_len); /* of the argument, given its first bytes */
+size_t ioctl_head_bytes(const struct kvm_ioctl *ioctl); /* how many first bytes that needs */
+
+/* ship.c: requests of the origin to slices; wait for the reply, killable */
+struct shipped {
+	unsigned int cmd;
+	u64 arg; /* a scalar argument */
+	const void *in;
+	size_t in_len;
+	void *out; /* for the reply's bytes, or NULL */
+	size_t out_len; /* room, then what came */
+	long ret;
+};
+int ship_vcpu_ioctl(struct vcpu *vcpu, struct shipped *shipped);
+int ship_vm_ioctl(struct vm *vm, u8 node, struct shipped *shipped);
+int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped); /* an error has killed the VM */
+int ship_vcpu_create(struct vcpu *vcpu);
+int ship_memslot_all(struct vm *vm, const struct kvm_userspace_memory_region *region, const struct dsm_segment *segments, u32 nr);
+
+/* slice.c: what this node does for VMs of other origins */
+extern const struct dvmm_ioctl slice_ioctls[];
+extern const size_t nr_slice_ioctls;
+struct slice_job;
+int slice_start_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
+int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
+void slice_ended(struct vm *vm, int error); /* by vm_end() */
+void slice_free(struct vm *vm);
+void server_init(struct server *server);
+
+/* job.c: does what the origin asked, in a thread of the slice */
+struct job {
+	struct list_head item;
+	u16 type;
+	u32 req;
+	size_t len;
+	u8 payload[];
+};
+void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scratch);
+void job_refuse(struct vm *vm, struct job *job, int error);
+
+/* run.c: KVM_RUN of a vCPU that lives elsewhere */
+long run_remote(struct vcpu *vcpu); /* origin: the VMM's thread; vcpu->mutex held */
+int run_exited(struct vcpu *vcpu, const void *payload, size_t len); /* origin: VCPU_EXIT has come */
+void run_here(struct vcpu *vcpu, struct file *real_file, const struct dvmm_msg_run *msg, unsigned long scratch); /* slice */
+void run_kick(struct vcpu *vcpu, u32 run_seq); /* slice: VCPU_KICK has come */
+
+/* exit.c: struct kvm_run between nodes */
+u32 exit_data_bytes(const struct kvm_run *run); /* of port I/O */
+void exit_count(struct vcpu *vcpu, const struct kvm_run *run);
+void exit_to_area(struct vcpu *vcpu, const struct kvm_run *run, const void *data, u32 data_len);
 
 /* apic_probe.c: sees each APIC message of the host's KVM; calls irq_capture() */
 int apic_probe_init(void);

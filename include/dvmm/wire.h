@@ -125,9 +125,13 @@ struct dvmm_msg_vm_stop {
 	__u8 reason[DVMM_REASON_SIZE];
 };
 
+/**
+ * struct dvmm_msg_vcpu - about one vCPU
+ * @run_seq: VCPU_KICK: the run that shall end, as in struct dvmm_msg_run; else 0
+ */
 struct dvmm_msg_vcpu {
 	__le32 vcpu_id;
-	__le32 reserved;
+	__le32 run_seq;
 };
 
 /**
@@ -178,6 +182,7 @@ static_assert(sizeof(struct dvmm_wire_segment) == 32);
  * @run_len: bytes of struct kvm_run in the tail, then
  * @data_len: bytes at its io.data_offset (port I/O)
  * @flags: DVMM_RUN_F_*
+ * @guest_tsc_offset: with DVMM_RUN_F_TSC: guest TSC minus TSC of the origin
  */
 struct dvmm_msg_run {
 	__le32 vcpu_id;
@@ -186,7 +191,10 @@ struct dvmm_msg_run {
 	__le32 run_len;
 	__le32 data_len;
 	__le32 flags;
+	__le64 guest_tsc_offset;
 };
+static_assert(sizeof(struct dvmm_msg_run) == 32);
+#define DVMM_RUN_F_TSC 1 /* set the guest TSC before this run */
 
 /**
  * struct dvmm_msg_apic - one APIC message
