@@ -6,8 +6,6 @@ import os
 import re
 import signal
 import socket
-import sys
-import time
 
 from . import kernels, process
 from .control import Control, Deadline
@@ -45,6 +43,18 @@ def nested_kvm():
         except OSError:
             pass
     return None
+
+
+class LinePrinter:
+    """Shows output as it comes, by whole lines, each with its host's name."""
+
+    def __init__(self, name):
+        self.name, self.rest = name, b""
+
+    def __call__(self, payload):
+        *lines, self.rest = (self.rest + payload).split(b"\n")
+        for line in lines:
+            print(f"{self.name}: {line.decode(errors='replace')}", flush=True)
 
 
 class Host:
@@ -150,16 +160,12 @@ class Host:
     def start(self, command, tty=False, show=False, on_data=None):
         """Starts a shell command (cwd: the top of the tree); returns its Job."""
         if show:
-            on_data = self.show
+            on_data = LinePrinter(self.name)
         return self.control.start(command, tty, on_data)
 
     def run(self, command, timeout=60, show=False):
         """Runs a command that must succeed; returns its stdout."""
         return self.start(command, show=show).check(timeout)
-
-    def show(self, payload):
-        sys.stdout.write("".join(f"{self.name}: {line}" for line in payload.decode(errors="replace").splitlines(True)))
-        sys.stdout.flush()
 
     def push(self, name, data):
         """Puts a file into the host's /out; returns its path there."""
