@@ -105,6 +105,19 @@ struct dvmm_msg_mem {
 };
 static_assert(sizeof(struct dvmm_msg_mem) == 24);
 
+/**
+ * struct dvmm_msg_mem_add - the origin has made a memory object; hdr.vm names the VM
+ * @mem: its id
+ * @home_policy: enum dvmm_home_policy
+ * @bytes: size, a multiple of 4096
+ */
+struct dvmm_msg_mem_add {
+	__le32 mem;
+	__le32 home_policy;
+	__le64 bytes;
+};
+static_assert(sizeof(struct dvmm_msg_mem_add) == 16);
+
 /* Tail: nr_places * struct dvmm_wire_place. */
 struct dvmm_msg_slice_start {
 	__u8 uuid[DVMM_UUID_SIZE];
