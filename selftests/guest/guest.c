@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * guest.c - options, pinned threads, ending waits and the count of violations
+ * for the programs of this folder.
+ */
+#define _GNU_SOURCE
+#include "guest.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+/* Longer than a guest may be frozen (10 s) while a link comes back. */
+#define STUCK_SECONDS	60
+#define MAX_SHOWN	20
+
+struct options opt = { .iterations = 1000, .seconds = 10, .on_cpu = -1 };
+int nr_cpus;
+int cpus[MAX_CPUS];
+
+static int nr_violations;
+
+struct thread {
+	pthread_t id;
+	int self;
+	int cpu;
+	void (*fn)(int self);
+};
+
+static void find_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set)) {
+		perror("sched_getaffinity");
+		exit(1);
+	}
+	for (int cpu = 0; cpu < MAX_CPUS; cpu++)
+		if (CPU_ISSET(cpu, &set))
+			cpus[nr_cpus++] = cpu;
+	if (nr_cpus < opt.want_cpus) {
+		printf("%s: only %d of %d vCPUs are there\n", opt.program, nr_cpus, opt.want_cpus);
+		exit(1);
+	}
+}
+
+void parse_options(const char *program, int argc, char **argv)
+{
+	int c;
+
+	opt.program = program;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((c = getopt(argc, argv, "n:t:c:p:f:")) != -1) {
+		switch (c) {
+		case 'n':
+			opt.iterations = atol(optarg);
+			break;
+		case 't':
+			opt.seconds = atof(optarg);
+			break;
+		case 'c':
+			opt.want_cpus = atoi(optarg);
+			break;
+		case 'p':
+			opt.on_cpu = atoi(optarg);
+			break;
+		case 'f':
+			opt.path = optarg;
+			break;
+		default:
+			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu] [-f file]\n",
+				program);
+			exit(2);
+		}
+	}
+	find_cpus();
+}
+
+void pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set)) {
+		violation("cannot run on vCPU %d: %s", cpu, strerror(errno));
+		exit(finish());
+	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct thread *thread = arg;
+
+	pin_to(thread->cpu);
+	thread->fn(thread->self);
+	return NULL;
+}
+
+static void run_threads(struct thread *threads, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (pthread_create(&threads[i].id, NULL, thread_main, &threads[i])) {
+			violation("pthread_create: %s", strerror(errno));
+			exit(finish());
+		}
+	}
+	for (int i = 0; i < n; i++)
+		pthread_join(threads[i].id, NULL);
+}
+
+void on_each_cpu(int n, void (*fn)(int self))
+{
+	struct thread threads[MAX_CPUS];
+
+	for (int i = 0; i < n; i++)
+		threads[i] = (struct thread){ .self = i, .cpu = cpus[i], .fn = fn };
+	run_threads(threads, n);
+}
+
+void on_two_cpus(int a, int b, void (*fn)(int self))
+{
+	struct thread threads[2] = {
+		{ .self = 0, .cpu = a, .fn = fn },
+		{ .self = 1, .cpu = b, .fn = fn },
+	};
+
+	run_threads(threads, 2);
+}
+
+void *pages_alloc(size_t nr)
+{
+	char *pages = mmap(NULL, nr * GUEST_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	madvise(pages, nr * GUEST_PAGE, MADV_NOHUGEPAGE);
+	memset(pages, 0, nr * GUEST_PAGE);
+	return pages;
+}
+
+double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+uint64_t tsc_now(void)
+{
+	unsigned int aux;
+
+	return __rdtscp(&aux);
+}
+
+void check_stuck(double *began, const char *what)
+{
+	double now = seconds_now();
+
+	if (!*began)
+		*began = now;
+	if (now - *began < STUCK_SECONDS)
+		return;
+	violation("no progress in %d s: %s", STUCK_SECONDS, what);
+	exit(finish());
+}
+
+void violation(const char *format, ...)
+{
+	va_list args;
+
+	if (xadd(&nr_violations, 1) >= MAX_SHOWN)
+		return;
+	flockfile(stdout);
+	printf("%s: VIOLATION: ", opt.program);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	funlockfile(stdout);
+}
+
+int finish(void)
+{
+	if (load(&nr_violations))
+		printf("%s: %d violations\n", opt.program, load(&nr_violations));
+	return load(&nr_violations) ? 1 : 0;
+}

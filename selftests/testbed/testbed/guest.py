@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The test guest ("L2"): its initramfs and the stock QEMU command that starts it.
+
+What runs inside is selftests/guest; who provides its vCPUs is left to the caller.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+
+from . import kernels
+
+SOURCE = f"{kernels.TOP}/selftests/guest"
+BUILD = f"{kernels.TOP}/build/guest"
+PROGRAMS = ["memcheck", "diskio", "ipi", "cpuhot", "spin"]
+MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk"]
+
+MACHINES = {
+    # A spanning VM needs its IOAPIC in QEMU, so the comparison has it there too.
+    "microvm": "-M microvm,kernel-irqchip=split",
+    "q35": "-M q35,kernel-irqchip=split",
+}
+DISKS = {"microvm": "virtio-blk-device", "q35": "virtio-blk-pci"}
+
+# No kvmclock in a spanning VM: the TSC is the guest's only clock.
+APPEND = "console=ttyS0 tsc=reliable no_timer_check panic=-1 net.ifnames=0"
+
+
+def program(name):
+    """Builds a program of the guest, static, when its source is newer."""
+    out = f"{BUILD}/{name}"
+    sources = [f"{SOURCE}/{name}.c", f"{SOURCE}/guest.c"]
+    if not kernels.is_newer(out, *sources, f"{SOURCE}/guest.h"):
+        os.makedirs(BUILD, exist_ok=True)
+        part = f"{out}.{os.getpid()}"
+        subprocess.run(["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", *sources, "-o", part],
+                       check=True)
+        os.rename(part, out)
+    return out
+
+
+def build(version="6.1"):
+    """The guest's kernel and initramfs, made when older than their sources."""
+    release = kernels.find(version)
+    out = f"{BUILD}/initramfs-{release}"
+    programs = [program(name) for name in PROGRAMS]
+    if not kernels.is_newer(out, *programs, f"{SOURCE}/init", f"{kernels.tree(release)}/complete", __file__):
+        with tempfile.TemporaryDirectory() as root:
+            for folder in ("bin", "dev", "proc", "sys"):
+                os.mkdir(f"{root}/{folder}")
+            for path in [kernels.busybox(), *programs]:
+                shutil.copy(path, f"{root}/bin/")
+            shutil.copy(f"{SOURCE}/init", f"{root}/init")
+            os.chmod(f"{root}/init", 0o755)
+            kernels.add_modules(root, release, MODULES)
+            kernels.pack(root, out)
+    return kernels.image(release), out
+
+
+def qemu(cpus=2, mem="256M", machine="microvm", kernel="6.1", test="", disk=None, then="poweroff", append="",
+         cpu="host,migratable=off", options=""):
+    """The shell command that runs the test guest with its console on stdin and stdout.
+
+    test: as on the guest's command line, 'memcheck:-t:10,ipi'. disk: a scratch file
+    on the host that runs QEMU. mem sizes everything a guest sees.
+    """
+    image, initrd = build(kernel)
+    line = f"{APPEND} dvmm.cpus={cpus} dvmm.then={then} {append}" + (f" dvmm.test={test}" if test else "")
+    words = ["qemu-system-x86_64 -accel kvm", MACHINES[machine], "-nodefaults -no-user-config -display none",
+             f"-cpu {cpu} -smp {cpus} -m {mem} -serial stdio",
+             f"-kernel {shlex.quote(image)} -initrd {shlex.quote(initrd)} -append {shlex.quote(line)}"]
+    if disk:
+        words.append(f"-drive file={shlex.quote(disk)},format=raw,if=none,id=disk -device {DISKS[machine]},drive=disk")
+    return " ".join([*words, options]).strip()
+
+
+def verdicts(console):
+    """{'memcheck': 'ok', 'ipi': 'FAIL 1', ...} of what the guest said; '' until done."""
+    return dict(re.findall(r"DVMM-GUEST: (\w+) (ok|FAIL \d+)\s*$", console, re.MULTILINE))
+
+
+def check(console, *tests):
+    """Raises unless the guest said that all of it went well, including each of the tests."""
+    said = verdicts(console)
+    wrong = {name: said.get(name, "not run") for name in ("cpus", *tests) if said.get(name) != "ok"}
+    wrong.update({name: word for name, word in said.items() if word != "ok"})
+    if wrong or not re.search(r"^DVMM-GUEST: done \d+ ok, 0 FAIL\s*$", console, re.MULTILINE):
+        raise AssertionError(f"the guest says {wrong or 'no end'}:\n{console[-4000:]}")
