@@ -92,7 +92,7 @@ struct vm {
 	struct dvmm_stats *stats;
 	struct dsm_vm *dsm;
 	s64 guest_tsc_offset; /* guest TSC minus TSC of the origin */
-	struct irq_route *irq; /* irq.c */
+	struct irq_route __rcu *irq; /* irq.c */
 	struct slice *slice; /* slice.c; NULL at the origin */
 };
 
@@ -254,10 +254,14 @@ int apic_probe_init(void);
 void apic_probe_exit(void);
 
 /* irq.c: APIC messages between the nodes of a VM */
-int irq_vm_start(struct vm *vm); /* vm->kvm is set; capture from now on */
-void irq_vm_stop(struct vm *vm); /* no capture and no injection any more when it returns */
+int irq_vm_start(struct vm *vm); /* vm->kvm, ->nodes, ->stats are set; no vCPU yet; capture from now on. -EOPNOTSUPP: hardware delivers past KVM */
+void irq_vm_stop(struct vm *vm); /* before vm->kvm_file is put; no capture and no injection any more when it returns; may be called twice */
 int irq_receive(struct vm *vm, u8 from, const struct dvmm_msg_apic *msg); /* message context */
-void irq_vcpu_created(struct vm *vm, u32 vcpu_id); /* a real vCPU of this node is complete */
+/* A real vCPU of a slice is complete: make it known to KVM's APIC map, else INIT
+ * and SIPI for it are lost. Caller is a thread of the VM's process; scratch is a
+ * page of its user memory. -EIO: KVM delivers past the probe.
+ */
+int irq_vcpu_created(struct vm *vm, struct file *vcpu_file, unsigned long scratch);
 
 /* cpuid.c: what a spanning VM offers */
 void cpuid_limit(struct kvm_cpuid2 *cpuid, u32 nent); /* in place; KVM_GET_SUPPORTED_CPUID and SET_CPUID2 */
@@ -265,6 +269,7 @@ void cpuid_limit(struct kvm_cpuid2 *cpuid, u32 nent); /* in place; KVM_GET_SUPPO
 /* clock.c: one guest TSC on all nodes */
 int clock_read_offset(struct file *vcpu_file, s64 *out_offset); /* guest TSC - host TSC of a real vCPU; does not wait for KVM_RUN */
 int clock_set_offset(struct file *vcpu_file, unsigned long scratch, s64 offset); /* caller is a thread of the VM's process; scratch is its user memory */
+int clock_check_khz(u32 origin_khz); /* tsc_khz of the origin (slice_start): -EOPNOTSUPP: not the frequency of this node */
 int clock_slice_offset(struct vm *vm, s64 *out_offset); /* guest TSC - TSC of this node, from the origin's offset and the link's clock */
 
 #endif

@@ -125,6 +125,8 @@ struct dvmm_msg_slice_start {
 	__le64 guest_tsc_offset; /* guest TSC minus TSC of the origin */
 	__le32 home_policy;
 	__le32 nr_places;
+	__le32 tsc_khz; /* of the origin; a slice refuses another frequency */
+	__le32 reserved; /* 0 */
 };
 
 struct dvmm_wire_place {

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* vcpu-remote/irq.c - APIC messages between the nodes of a VM: which nodes a
+ * message concerns, the way to them, and in from them. How KVM is heard and
+ * injected into is apic_probe.c.
+ *
+ * A message goes to the nodes as it is and the KVM there finds the vCPUs: only it
+ * knows their logical ids. Nothing is taken away from the local KVM: a vCPU that
+ * lives elsewhere does not exist here, and KVM drops what is for it.
+ *
+ * An irqfd whose MSI KVM cannot deliver at once (a broadcast) tries again from a
+ * workqueue, and the message is sent twice: for an edge interrupt that is the same
+ * as a spurious one.
+ */
+#include <linux/irq_work.h>
+#include <linux/kvm_host.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <asm/apic.h>
+#include "internal.h"
+#include "apic_probe.h"
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+#define XAPIC_BROADCAST 0xff
+#define X2APIC_BROADCAST 0xffffffff
+#define NR_ITEMS 1024 /* a power of 2; bounds what one VM-exit storm may leave behind */
+
+struct irq_item {
+	u64 nodes;
+	struct dvmm_msg_apic msg;
+};
+
+struct irq_route {
+	struct apic_tap tap;
+	struct vm *vm; /* outlives the route */
+	u64 peers; /* all nodes of the VM but this */
+	struct irq_work work;
+	raw_spinlock_t lock; /* innermost */
+	unsigned int head; /* lock; next to write */
+	unsigned int tail; /* lock; next to send */
+	bool sending; /* lock; one CPU sends, so that order is kept */
+	struct irq_item items[NR_ITEMS]; /* lock */
+};
+
+/* ---- which nodes ---- */
+
+static u64 node_bit(const struct irq_route *route, u32 vcpu_id)
+{
+	u8 node = vm_node_of(route->vm, vcpu_id);
+
+	return node < 64 ? BIT_ULL(node) & route->peers : 0;
+}
+
+static bool is_lowest_priority(const struct kvm_lapic_irq *irq)
+{
+	return irq->delivery_mode == APIC_DM_LOWEST || irq->msi_redir_hint;
+}
+
+/* As KVM reads it: an MSI's 0xff is everybody, also in x2APIC mode. */
+static bool is_broadcast(const struct kvm *kvm, const struct kvm_lapic_irq *irq,
+			 bool ipi, bool x2apic)
+{
+	if (irq->dest_id == X2APIC_BROADCAST)
+		return true;
+	if (irq->dest_id != XAPIC_BROADCAST)
+		return false;
+	return !x2apic || (!ipi && !kvm->arch.x2apic_broadcast_quirk_disabled);
+}
+
+/* The logical id of an x2APIC is made of its id: cluster and bit. That of an xAPIC
+ * is what the guest wrote there; it may be on any node.
+ */
+static u64 nodes_of_logical(const struct irq_route *route, u32 dest, bool x2apic)
+{
+	unsigned long bits = dest & 0xffff;
+	u64 nodes = 0;
+	int bit;
+
+	if (!x2apic)
+		return route->peers;
+	for_each_set_bit(bit, &bits, 16)
+		nodes |= node_bit(route, (dest >> 16) * 16 + bit);
+	return nodes;
+}
+
+/* One of the destinations gets it. If one is here, KVM has chosen it; else it is
+ * the first, as a fixed message. xAPIC: as in the flat model.
+ */
+static void choose_one(struct kvm_lapic_irq *irq, bool x2apic)
+{
+	u32 bits = irq->dest_id & (x2apic ? 0xffff : 0xff);
+	u32 cluster = x2apic ? irq->dest_id & 0xffff0000 : 0;
+
+	irq->dest_id = cluster | (bits & -bits);
+	irq->delivery_mode = APIC_DM_FIXED;
+	irq->msi_redir_hint = false;
+}
+
+static u64 nodes_of_lowest(const struct irq_route *route,
+			   struct kvm_lapic_irq *irq, bool x2apic)
+{
+	if (apic_matches(route->tap.kvm, irq))
+		return 0;
+	choose_one(irq, x2apic);
+	return nodes_of_logical(route, irq->dest_id, x2apic);
+}
+
+static u64 nodes_of_all(const struct irq_route *route, struct kvm_lapic_irq *irq)
+{
+	irq->shorthand = APIC_DEST_ALLINC;
+	if (is_lowest_priority(irq))
+		irq->delivery_mode = APIC_DM_FIXED;
+	return route->peers;
+}
+
+/* Other nodes with destinations of @irq, which becomes what they are to be told. */
+static u64 nodes_concerned(const struct irq_route *route,
+			   struct kvm_lapic_irq *irq, bool ipi)
+{
+	struct kvm *kvm = route->tap.kvm;
+	bool logical = irq->dest_mode != APIC_DEST_PHYSICAL;
+	bool x2apic;
+
+	if (irq->shorthand == APIC_DEST_SELF)
+		return 0;
+	if (irq->shorthand)
+		return nodes_of_all(route, irq);
+	x2apic = apic_is_x2apic(kvm);
+	if (logical && is_lowest_priority(irq))
+		return nodes_of_lowest(route, irq, x2apic);
+	if (is_broadcast(kvm, irq, ipi, x2apic))
+		return nodes_of_all(route, irq);
+	if (logical)
+		return nodes_of_logical(route, irq->dest_id, x2apic);
+	return node_bit(route, irq->dest_id);
+}
+
+/* ---- out ---- */
+
+static void msg_from_irq(struct dvmm_msg_apic *msg,
+			 const struct kvm_lapic_irq *irq)
+{
+	u32 flags = (irq->level ? DVMM_APIC_F_LEVEL : 0) |
+		    (irq->trig_mode ? DVMM_APIC_F_TRIG : 0);
+
+	msg->dest = cpu_to_le32(irq->dest_id);
+	msg->vector = cpu_to_le32(irq->vector);
+	msg->delivery_mode = cpu_to_le32(irq->delivery_mode);
+	msg->dest_mode = cpu_to_le32(irq->dest_mode);
+	msg->shorthand = cpu_to_le32(irq->shorthand);
+	msg->flags = cpu_to_le32(flags);
+}
+
+static bool item_push(struct irq_route *route, const struct irq_item *item)
+{
+	unsigned long flags;
+	bool room;
+
+	raw_spin_lock_irqsave(&route->lock, flags);
+	room = route->head - route->tail < NR_ITEMS;
+	if (room)
+		route->items[route->head++ % NR_ITEMS] = *item;
+	raw_spin_unlock_irqrestore(&route->lock, flags);
+	return room;
+}
+
+/* One sender at a time: true from the first call means to call until false. */
+static bool item_pop(struct irq_route *route, struct irq_item *item, bool first)
+{
+	unsigned long flags;
+	bool got;
+
+	raw_spin_lock_irqsave(&route->lock, flags);
+	got = route->head != route->tail && !(first && route->sending);
+	if (got)
+		*item = route->items[route->tail++ % NR_ITEMS];
+	if (got || !first)
+		route->sending = got;
+	raw_spin_unlock_irqrestore(&route->lock, flags);
+	return got;
+}
+
+static void item_send(struct vm *vm, const struct irq_item *item)
+{
+	struct dvmm_msg msg = {
+		.type = DVMM_MSG_APIC,
+		.vm = vm->id,
+		.payload = &item->msg,
+		.len = sizeof(item->msg),
+	};
+	unsigned long nodes = item->nodes;
+	int node;
+
+	for_each_set_bit(node, &nodes, 64) {
+		bool sent = !dvmm_link_send(node, &msg);
+
+		dvmm_stat_inc(vm->stats, sent ? DVMM_STAT_VM_apic_sent :
+						DVMM_STAT_VM_apic_dropped);
+	}
+}
+
+static void send_items(struct irq_work *work)
+{
+	struct irq_route *route = container_of(work, struct irq_route, work);
+	struct irq_item item;
+	bool first = true;
+
+	while (item_pop(route, &item, first)) {
+		item_send(route->vm, &item);
+		first = false;
+	}
+}
+
+static void irq_capture(struct apic_tap *tap, const struct kvm_lapic_irq *heard,
+			bool ipi)
+{
+	struct irq_route *route = container_of(tap, struct irq_route, tap);
+	struct vm *vm = route->vm;
+	struct kvm_lapic_irq irq = *heard;
+	struct irq_item item = { .nodes = nodes_concerned(route, &irq, ipi) };
+
+	dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_captured);
+	if (!item.nodes)
+		return;
+	msg_from_irq(&item.msg, &irq);
+	trace_dvmm_apic_captured(vm->id, item.nodes, &item.msg);
+	if (item_push(route, &item))
+		irq_work_queue(&route->work);
+	else
+		dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_dropped);
+}
+
+/* ---- in ---- */
+
+static bool msg_is_good(const struct kvm_lapic_irq *irq, u32 mode, u32 dest_mode,
+			u32 flags)
+{
+	return irq->vector <= 0xff && !(mode & ~APIC_MODE_MASK) &&
+	       (dest_mode == APIC_DEST_PHYSICAL ||
+		dest_mode == APIC_DEST_LOGICAL) &&
+	       (!irq->shorthand || irq->shorthand == APIC_DEST_ALLINC) &&
+	       !(flags & ~(DVMM_APIC_F_LEVEL | DVMM_APIC_F_TRIG));
+}
+
+static bool irq_from_msg(struct kvm_lapic_irq *irq,
+			 const struct dvmm_msg_apic *msg)
+{
+	u32 mode = le32_to_cpu(msg->delivery_mode);
+	u32 dest_mode = le32_to_cpu(msg->dest_mode);
+	u32 flags = le32_to_cpu(msg->flags);
+
+	*irq = (struct kvm_lapic_irq){
+		.vector = le32_to_cpu(msg->vector),
+		.delivery_mode = mode,
+		.dest_mode = dest_mode,
+		.level = flags & DVMM_APIC_F_LEVEL,
+		.trig_mode = flags & DVMM_APIC_F_TRIG ? 1 : 0,
+		.shorthand = le32_to_cpu(msg->shorthand),
+		.dest_id = le32_to_cpu(msg->dest),
+	};
+	return msg_is_good(irq, mode, dest_mode, flags);
+}
+
+static int inject(struct vm *vm, const struct kvm_lapic_irq *irq)
+{
+	struct irq_route *route;
+	int err = -ENXIO;
+
+	rcu_read_lock();
+	route = rcu_dereference(vm->irq);
+	if (route)
+		err = apic_inject(route->tap.kvm, irq);
+	rcu_read_unlock();
+	return err;
+}
+
+int irq_receive(struct vm *vm, u8 from, const struct dvmm_msg_apic *msg)
+{
+	struct kvm_lapic_irq irq;
+
+	if (from >= 64 || !(vm->nodes & BIT_ULL(from)) || !irq_from_msg(&irq, msg))
+		return -EPROTO;
+	trace_dvmm_apic_received(vm->id, BIT_ULL(from), msg);
+	dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_received);
+	/* Normal before the first vCPU is there and when the VM ends. */
+	if (inject(vm, &irq))
+		dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_dropped);
+	return 0;
+}
+
+/* ---- life ---- */
+
+int irq_vm_start(struct vm *vm)
+{
+	struct irq_route *route = kvzalloc(sizeof(*route), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!route)
+		return -ENOMEM;
+	route->vm = vm;
+	route->peers = vm->nodes & ~BIT_ULL(dvmm_node_self());
+	route->tap.kvm = vm->kvm;
+	route->tap.hear = irq_capture;
+	init_irq_work(&route->work, send_items);
+	raw_spin_lock_init(&route->lock);
+	err = apic_tap_add(&route->tap);
+	if (err) {
+		kvfree(route);
+		return err;
+	}
+	rcu_assign_pointer(vm->irq, route);
+	return 0;
+}
+
+void irq_vm_stop(struct vm *vm)
+{
+	struct irq_route *route = rcu_dereference_protected(vm->irq, true);
+
+	if (!route)
+		return;
+	RCU_INIT_POINTER(vm->irq, NULL);
+	apic_tap_remove(&route->tap); /* waits for RCU: no inject() runs any more */
+	irq_work_sync(&route->work);
+	kvfree(route);
+}
+
+/* Ask KVM for what it does not show: whether it delivers by the function that is
+ * probed. To de-assert INIT does nothing to any APIC.
+ */
+static int probe_check(struct vm *vm)
+{
+	const struct kvm_lapic_irq nothing = {
+		.delivery_mode = APIC_DM_INIT,
+		.trig_mode = 1,
+	};
+
+	return inject(vm, &nothing);
+}
+
+int irq_vcpu_created(struct vm *vm, struct file *vcpu_file,
+		     unsigned long scratch)
+{
+	long err = vcpu_file->f_op->unlocked_ioctl(vcpu_file, KVM_GET_LAPIC,
+						   scratch);
+
+	if (!err)
+		err = vcpu_file->f_op->unlocked_ioctl(vcpu_file, KVM_SET_LAPIC,
+						      scratch);
+	return err ? err : probe_check(vm);
+}
