@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* agent/cli/commands.c - which commands there are and what they show. */
+#include <string.h>
+#include "commands.h"
+
+static const struct column node_columns[] = {
+	{ "node", "NODE", LOOK_TEXT, 0 },
+	{ "id", "ID", LOOK_NUMBER, 0 },
+	{ "state", "STATE", LOOK_STATE, 0 },
+	{ "address", "ADDRESS", LOOK_TEXT, 0 },
+	{ 0 },
+};
+
+static const struct column node_info_columns[] = {
+	{ "node", "Name", LOOK_TEXT, 0 },
+	{ "id", "Id", LOOK_NUMBER, 0 },
+	{ "uuid", "UUID", LOOK_TEXT, 0 },
+	{ "cluster", "Cluster", LOOK_TEXT, 0 },
+	{ "address", "Address", LOOK_TEXT, 0 },
+	{ "epoch", "Epoch", LOOK_NUMBER, 0 },
+	{ "links", "Links", LOOK_NUMBER, 0 },
+	{ "vms", "VMs", LOOK_NUMBER, 0 },
+	{ "abi", "Kernel ABI", LOOK_NUMBER, 0 },
+	{ 0 },
+};
+
+static const struct column link_columns[] = {
+	{ "node", "NODE", LOOK_TEXT, 0 },
+	{ "id", "ID", LOOK_NUMBER, COLUMN_WIDE },
+	{ "state", "STATE", LOOK_STATE, 0 },
+	{ "address", "ADDRESS", LOOK_TEXT, 0 },
+	{ "rtt_ns", "RTT", LOOK_NS, 0 },
+	{ "clock_offset_ticks", "CLOCK-OFFSET", LOOK_NUMBER, COLUMN_WIDE },
+	{ "clock_error_ticks", "CLOCK-ERROR", LOOK_NUMBER, COLUMN_WIDE },
+	{ "reason", "REASON", LOOK_PROSE, 0 },
+	{ 0 },
+};
+
+static const struct column vm_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "id", "ID", LOOK_NUMBER, 0 },
+	{ "uuid", "UUID", LOOK_TEXT, COLUMN_WIDE },
+	{ "origin", "ORIGIN", LOOK_TEXT, 0 },
+	{ "state", "STATE", LOOK_STATE, 0 },
+	{ "vcpus", "VCPUS", LOOK_NUMBER, 0 },
+	{ "mems", "MEMS", LOOK_NUMBER, COLUMN_WIDE },
+	{ "memory_bytes", "MEMORY", LOOK_BYTES, 0 },
+	{ "reason", "REASON", LOOK_PROSE, 0 },
+	{ 0 },
+};
+
+static const struct column vm_info_columns[] = {
+	{ "vm", "Name", LOOK_TEXT, 0 },
+	{ "id", "Id", LOOK_NUMBER, 0 },
+	{ "uuid", "UUID", LOOK_TEXT, 0 },
+	{ "origin", "Origin", LOOK_TEXT, 0 },
+	{ "state", "State", LOOK_STATE, 0 },
+	{ "vcpus", "vCPUs", LOOK_NUMBER, 0 },
+	{ "mems", "Memory objects", LOOK_NUMBER, 0 },
+	{ "memory_bytes", "Memory", LOOK_BYTES, 0 },
+	{ "reason", "Reason", LOOK_TEXT, 0 },
+	{ 0 },
+};
+
+static const struct column vcpu_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "vcpu", "VCPU", LOOK_NUMBER, 0 },
+	{ "node", "NODE", LOOK_TEXT, 0 },
+	{ "state", "STATE", LOOK_STATE, 0 },
+	{ "exits", "EXITS", LOOK_NUMBER, 0 },
+	{ "remote_exits", "REMOTE-EXITS", LOOK_NUMBER, 0 },
+	{ "halts", "HALTS", LOOK_NUMBER, 0 },
+	{ "irqs", "IRQS", LOOK_NUMBER, 0 },
+	{ 0 },
+};
+
+static const struct column mem_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "mem", "MEM", LOOK_NUMBER, 0 },
+	{ "bytes", "SIZE", LOOK_BYTES, 0 },
+	{ "resident_pages", "RESIDENT-PAGES", LOOK_NUMBER, 0 },
+	{ "metadata_bytes", "METADATA", LOOK_BYTES, 0 },
+	{ "home", "HOME", LOOK_TEXT, 0 },
+	{ 0 },
+};
+
+static const struct column stat_columns[] = {
+	{ "object", "OBJECT", LOOK_TEXT, 0 },
+	{ "counter", "COUNTER", LOOK_TEXT, 0 },
+	{ "value", "VALUE", LOOK_NUMBER, 0 },
+	{ "per_second", "PER-SECOND", LOOK_NUMBER, COLUMN_OPTIONAL },
+	{ "unit", "UNIT", LOOK_TEXT, 0 },
+	{ "help", "HELP", LOOK_PROSE, 0 },
+	{ 0 },
+};
+
+static const struct column event_columns[] = {
+	{ "seq", "SEQ", LOOK_NUMBER, COLUMN_WIDE },
+	{ "time_ns", "TIME", LOOK_TIME, 0 },
+	{ "event", "EVENT", LOOK_STATE, 0 },
+	{ "node", "NODE", LOOK_TEXT, 0 },
+	{ "vm", "VM-ID", LOOK_NUMBER, 0 },
+	{ "text", "TEXT", LOOK_PROSE, 0 },
+	{ 0 },
+};
+
+const struct command commands[] = {
+	{ "node", "list", "", "Nodes of the cluster, as configured on this node", "node.list",
+	  { NULL }, 0, node_columns, 0 },
+	{ "node", "info", "", "This node", "node.info", { NULL }, 0, node_info_columns, COMMAND_ONE },
+	{ "link", "list", "", "Links of this node to the others", "link.list", { NULL }, 0,
+	  link_columns, 0 },
+	{ "vm", "list", "", "Spanning VMs with a part on this node", "vm.list", { NULL }, 0,
+	  vm_columns, 0 },
+	{ "vm", "info", "VM", "One VM, by name, UUID or id", "vm.info", { "vm" }, 1, vm_info_columns,
+	  COMMAND_ONE },
+	{ "vcpu", "list", "[VM]", "vCPUs: where they live, and what this node counted for its own",
+	  "vcpu.list", { "vm" }, 0, vcpu_columns, 0 },
+	{ "mem", "list", "[VM]", "Memory objects: size, and what of them is on this node", "mem.list",
+	  { "vm" }, 0, mem_columns, 0 },
+	{ "stat", NULL, "[node | link [NODE] | VM]", "Counters of this node", "stat.list",
+	  { "object", "node" }, 0, stat_columns, COMMAND_RATES },
+	{ "event", "list", "[VM]", "What happened; with --follow also what happens", "event.list",
+	  { "vm" }, 0, event_columns, COMMAND_FOLLOW },
+	{ "run", NULL, "--place 0=NODE,1-3=NODE [OPTION...] -- PROGRAM [ARG...]",
+	  "Run a KVM program as a spanning VM (dvmm run --help)", NULL, { NULL }, 0, NULL, 0 },
+	{ 0 },
+};
+
+const struct command *command_find(const char *noun, const char *verb)
+{
+	for (const struct command *command = commands; command->noun; command++)
+		if (!strcmp(command->noun, noun) && !verb == !command->verb &&
+		    (!verb || !strcmp(command->verb, verb)))
+			return command;
+	return NULL;
+}
+
+bool command_takes_verb(const char *noun)
+{
+	for (const struct command *command = commands; command->noun; command++)
+		if (!strcmp(command->noun, noun) && command->verb)
+			return true;
+	return false;
+}
+
+int commands_help(FILE *out, const char *noun)
+{
+	int nr = 0;
+
+	for (const struct command *command = commands; command->noun; command++) {
+		if (noun && strcmp(noun, command->noun))
+			continue;
+		fprintf(out, "  dvmm %s%s%s%s%s\n        %s\n", command->noun,
+			command->verb ? " " : "", command->verb ? command->verb : "",
+			*command->usage ? " " : "", command->usage, command->help);
+		nr++;
+	}
+	return nr;
+}

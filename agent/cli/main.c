@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* agent/cli/main.c - `dvmm`: takes the command line apart, asks the agent, shows. */
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "../run/run.h"
+#include "client.h"
+#include "commands.h"
+
+struct options {
+	const char *socket;
+	struct how how;
+	double watch_s; /* 0: show once */
+	bool follow;
+	bool help;
+	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
+	int nr_words;
+	int run_at; /* index in argv of "run"; 0: it is another command */
+};
+
+static const struct argp_option argp_options[] = {
+	{ "output", 'o', "FORMAT", 0, "table, wide, json, csv or name", 0 },
+	{ "no-headings", 'H', NULL, 0, "Leave out the headings", 0 },
+	{ "watch", 'w', "SECONDS", OPTION_ARG_OPTIONAL, "Show again every second (or SECONDS)", 0 },
+	{ "follow", 'f', NULL, 0, "event list: go on with what happens", 0 },
+	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
+	{ "help", 'h', NULL, 0, "This, or the help of the noun before it", 0 },
+	{ 0 },
+};
+
+static int take_watch(struct options *options, const char *arg)
+{
+	char *end;
+
+	options->watch_s = 1;
+	if (!arg)
+		return 0;
+	options->watch_s = strtod(arg, &end);
+	return *end || options->watch_s < 0.1 || options->watch_s > 86400 ? EINVAL : 0;
+}
+
+static void take_word(struct options *options, char *word, struct argp_state *state)
+{
+	if (!options->nr_words && !strcmp(word, "run")) {
+		/* What follows is for `dvmm run`, and for the program it starts. */
+		options->run_at = state->next - 1;
+		state->next = state->argc;
+		return;
+	}
+	if (options->nr_words == 2 + NR_ARGS_MAX)
+		argp_error(state, "what is '%s' for?", word);
+	options->words[options->nr_words++] = word;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'o':
+		if (format_parse(arg, &options->how.format))
+			argp_error(state, "'%s' is not a format: table, wide, json, csv, name", arg);
+		return 0;
+	case 'H':
+		options->how.headings = false;
+		return 0;
+	case 'w':
+		if (take_watch(options, arg))
+			argp_error(state, "'%s' is not a time in seconds, 0.1 to 86400", arg);
+		return 0;
+	case 'f':
+		options->follow = true;
+		return 0;
+	case 's':
+		options->socket = arg;
+		return 0;
+	case 'h':
+		options->help = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		take_word(options, arg, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse_option,
+	.args_doc = "NOUN [VERB] [ARG...]",
+};
+
+static int show_help(FILE *out, const char *noun)
+{
+	fprintf(out, "Usage: dvmm [OPTION...] NOUN [VERB] [ARG...]\n\n");
+	if (!commands_help(out, noun)) {
+		fprintf(stderr, "dvmm: there is no noun '%s' (dvmm --help)\n", noun);
+		return STATUS_USAGE;
+	}
+	fprintf(out, "\nOptions:\n");
+	argp_help(&argp, out, ARGP_HELP_LONG, "dvmm");
+	fprintf(out, "\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 denied,\n"
+		     "6 agent or node unreachable.\n");
+	return STATUS_OK;
+}
+
+/* ---- showing ---- */
+
+static const struct command *find_command(const struct options *options, int *ret_first_arg)
+{
+	const char *noun = options->words[0];
+	bool takes_verb = command_takes_verb(noun);
+	/* A noun alone lists. */
+	const char *verb = options->nr_words > 1 ? options->words[1] : "list";
+	const struct command *command = command_find(noun, takes_verb ? verb : NULL);
+
+	*ret_first_arg = takes_verb ? 2 : 1;
+	if (!command && takes_verb)
+		fprintf(stderr, "dvmm: '%s' has no verb '%s' (dvmm %s --help)\n", noun, verb, noun);
+	else if (!command)
+		fprintf(stderr, "dvmm: there is no noun '%s' (dvmm --help)\n", noun);
+	return command;
+}
+
+static json_t *make_params(const struct command *command, const struct options *options, int first)
+{
+	int nr = options->nr_words > first ? options->nr_words - first : 0;
+	json_t *params = json_object();
+
+	for (int i = 0; i < nr; i++) {
+		if (i == NR_ARGS_MAX || !command->params[i]) {
+			fprintf(stderr, "dvmm: what is '%s' for?\n", options->words[first + i]);
+			goto wrong;
+		}
+		json_object_set_new(params, command->params[i], json_string(options->words[first + i]));
+	}
+	if (nr >= command->nr_required)
+		return params;
+	fprintf(stderr, "dvmm: usage: dvmm %s %s %s\n", command->noun, command->verb, command->usage);
+wrong:
+	json_decref(params);
+	return NULL;
+}
+
+static void show(const struct command *command, json_t *result, const struct how *how)
+{
+	if (command->flags & COMMAND_ONE)
+		table_print_one(stdout, command->columns, result, how);
+	else
+		table_print(stdout, command->columns, result, how);
+	fflush(stdout);
+}
+
+/* The rows of two answers come in the same order as long as no object comes or goes. */
+static void add_rates(json_t *rows, json_t *earlier, double seconds)
+{
+	json_t *row, *before;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		json_int_t value = json_integer_value(json_object_get(row, "value"));
+
+		before = json_array_get(earlier, i);
+		if (!json_equal(json_object_get(row, "object"), json_object_get(before, "object")))
+			before = NULL;
+		value -= before ? json_integer_value(json_object_get(before, "value")) : value;
+		json_object_set_new(row, "per_second", json_real(value / seconds));
+	}
+}
+
+static int show_once(struct client *client, const struct command *command, json_t *params,
+		     const struct options *options)
+{
+	json_t *result;
+	int status = client_call(client, command->method, params, &result, NULL);
+
+	if (status)
+		return status;
+	show(command, result, &options->how);
+	json_decref(result);
+	return STATUS_OK;
+}
+
+static int watch(struct client *client, const struct command *command, json_t *params,
+		 const struct options *options)
+{
+	const char *clear = isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "";
+	json_t *earlier = NULL, *result;
+	int status;
+
+	while (!(status = client_call(client, command->method, json_incref(params), &result, NULL))) {
+		if (command->flags & COMMAND_RATES)
+			add_rates(result, earlier, options->watch_s);
+		fputs(clear, stdout);
+		show(command, result, &options->how);
+		if (ferror(stdout))
+			break;
+		json_decref(earlier);
+		earlier = result;
+		usleep(options->watch_s * 1e6);
+	}
+	json_decref(earlier);
+	json_decref(params);
+	return status;
+}
+
+static void show_event(const struct command *command, json_t *event, const struct how *how)
+{
+	struct how one = *how;
+	json_t *rows;
+
+	one.headings = false;
+	if (how->format == FORMAT_JSON) {
+		json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		rows = json_pack("[O]", event);
+		table_print(stdout, command->columns, rows, &one);
+		json_decref(rows);
+	}
+	fflush(stdout);
+}
+
+/* JSON: one object a line, so that a reader can follow too. */
+static int follow(struct client *client, const struct command *command, const struct options *options)
+{
+	json_t *past, *event;
+	size_t i;
+	int status = client_call(client, "event.follow", NULL, &past, NULL);
+
+	if (status)
+		return status;
+	if (options->how.format == FORMAT_JSON)
+		json_array_foreach(past, i, event)
+			show_event(command, event, &options->how);
+	else
+		show(command, past, &options->how);
+	json_decref(past);
+	while (!ferror(stdout) && (event = client_next_event(client, true))) {
+		show_event(command, event, &options->how);
+		json_decref(event);
+	}
+	fprintf(stderr, "dvmm: the agent has ended\n");
+	return STATUS_UNREACHABLE;
+}
+
+static int do_command(const struct options *options)
+{
+	int first_arg;
+	const struct command *command = find_command(options, &first_arg);
+	json_t *params = command ? make_params(command, options, first_arg) : NULL;
+	struct client *client;
+	int status;
+
+	if (!params)
+		return STATUS_USAGE;
+	status = client_open(options->socket, options->how.format == FORMAT_JSON, &client);
+	if (status) {
+		json_decref(params);
+		return status;
+	}
+	if ((command->flags & COMMAND_FOLLOW) && (options->follow || options->watch_s)) {
+		json_decref(params);
+		status = follow(client, command, options);
+	} else if (options->watch_s) {
+		status = watch(client, command, params, options);
+	} else {
+		status = show_once(client, command, params, options);
+	}
+	client_close(client);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {
+		.socket = RPC_SOCKET,
+		.how.headings = true,
+		.how.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+	};
+
+	argp_err_exit_status = STATUS_USAGE;
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &options);
+	if (options.run_at)
+		return run_main(options.socket, argc - options.run_at, argv + options.run_at);
+	if (options.help)
+		return show_help(stdout, options.words[0]);
+	if (!options.nr_words) {
+		show_help(stderr, NULL);
+		return STATUS_USAGE;
+	}
+	return do_command(&options);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* agent/internal.h - what the files of the agent share. */
+#ifndef AGENT_INTERNAL_H
+#define AGENT_INTERNAL_H
+
+#include <jansson.h>
+#include <systemd/sd-event.h>
+#include "config.h"
+#include "log.h"
+#include "rpc.h"
+
+#define NR_EVENTS_KEPT 1000
+
+struct agent {
+	struct config config;
+	sd_event *loop;
+	int control; /* /dev/dvmm/control */
+	int link_fds[DVMM_MAX_NODES]; /* by node id; -1: none. Each keeps its link */
+	sd_event_source *relink; /* timer; armed while a lost link waits */
+	struct events *events;
+	struct slices *slices;
+	struct server *server;
+};
+
+/* kmod.c: the node and its links in the kernel. Failures are logged. */
+int kmod_open(struct agent *agent);
+int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE]);
+int kmod_add_links(struct agent *agent);
+void kmod_link_lost(struct agent *agent, uint32_t node_id);
+void kmod_close(struct agent *agent);
+
+/* events.c: kernel events, the last NR_EVENTS_KEPT of them. */
+int events_start(struct agent *agent);
+void events_stop(struct agent *agent);
+json_t *events_to_json(struct agent *agent, uint32_t vm_id); /* 0 = all */
+
+/* slices.c: processes of VMs of other nodes. */
+int slices_init(struct agent *agent);
+void slices_start_one(struct agent *agent, uint32_t vm_id);
+void slices_forget(struct agent *agent); /* they go on without the agent */
+
+/* server.c: the socket. */
+int server_start(struct agent *agent, const char *path);
+void server_stop(struct agent *agent);
+void server_broadcast(struct agent *agent, json_t *event); /* to all followers */
+
+/**
+ * struct request - a call of a method
+ * @params: an object
+ * @fd: set by the method: goes to the caller with the answer and is then closed
+ * @follow: set by the method: this client wants events from now on
+ * @code, @message: set by request_fail()
+ */
+struct request {
+	struct agent *agent;
+	json_t *params;
+	int fd;
+	bool follow;
+	const char *code;
+	char message[512];
+};
+
+/** request_fail() - fill in an error; returns NULL for the method to return */
+__attribute__((format(printf, 3, 4)))
+json_t *request_fail(struct request *request, const char *code, const char *format, ...);
+/** request_fail_errno() - the same for a negative errno: "@what: why" */
+json_t *request_fail_errno(struct request *request, int err, const char *what);
+
+/* Methods return a new reference, or NULL after request_fail(). */
+#define METHOD(function, name, params, result) json_t *method_##function(struct request *request);
+#include "rpc.tbl.h"
+#undef METHOD
+
+/* vm.c */
+/** vm_find() - a VM of this node by name, UUID or id. -ENOENT or other -errno */
+int vm_find(struct agent *agent, const char *name, struct dvmm_vm_get *ret_vm);
+
+#endif

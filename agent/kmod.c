@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* agent/kmod.c - makes this host a node, and keeps its links. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <systemd/sd-id128.h>
+#include <unistd.h>
+#include "internal.h"
+
+#define RELINK_AFTER_US (2 * 1000 * 1000)
+
+/* Of this product: what makes a UUID of ours out of the machine's own id. */
+static const sd_id128_t application =
+	SD_ID128_MAKE(d7, 1c, 5e, 0a, 93, 44, 4b, 0f, 8a, 61, 27, e5, 70, 3d, 19, c8);
+
+int kmod_open(struct agent *agent)
+{
+	int fd = dvmm_control_open(O_NONBLOCK);
+
+	if (fd == -ENOENT || fd == -ENXIO || fd == -ENODEV)
+		log_error("no " DVMM_CONTROL_PATH ": the kernel modules are not loaded (modprobe dvmm-vcpu)");
+	else if (fd == -EACCES || fd == -EPERM)
+		log_error("cannot open " DVMM_CONTROL_PATH ": the agent must run as root");
+	else if (fd < 0)
+		log_error("cannot open " DVMM_CONTROL_PATH ": %s", strerror(-fd));
+	if (fd < 0)
+		return fd;
+	agent->control = fd;
+	return 0;
+}
+
+static int fill_node_uuid(const struct config *config, uint8_t uuid[DVMM_UUID_SIZE])
+{
+	sd_id128_t id;
+	int err;
+
+	if (config->has_node_uuid) {
+		memcpy(uuid, config->node_uuid, DVMM_UUID_SIZE);
+		return 0;
+	}
+	err = sd_id128_get_machine_app_specific(application, &id);
+	if (err < 0) {
+		log_error("no machine id (%s): give [node] uuid", strerror(-err));
+		return err;
+	}
+	memcpy(uuid, id.bytes, DVMM_UUID_SIZE);
+	return 0;
+}
+
+static bool is_set_so(int control, const struct dvmm_node_set *set)
+{
+	struct dvmm_node_get get;
+
+	return !dvmm_node_get(control, &get) && get.out_node_id == set->node_id &&
+	       get.out_epoch == set->epoch && !strcmp(get.out_name, set->name) &&
+	       !memcmp(get.out_cluster_uuid, set->cluster_uuid, DVMM_UUID_SIZE) &&
+	       !memcmp(get.out_node_uuid, set->node_uuid, DVMM_UUID_SIZE) &&
+	       !memcmp(&get.out_listen, &set->listen, sizeof(set->listen));
+}
+
+/* Always set: the key may be new. Only while links are open it cannot be. */
+int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
+{
+	const struct config *config = &agent->config;
+	struct dvmm_node_set set = {
+		.node_id = config->self.id,
+		.epoch = config->epoch,
+		.listen = config->self.addr,
+	};
+	int err = fill_node_uuid(config, set.node_uuid);
+
+	if (err)
+		return err;
+	strcpy(set.name, config->self.name);
+	memcpy(set.cluster_uuid, config->cluster_uuid, DVMM_UUID_SIZE);
+	memcpy(set.key, key, DVMM_KEY_SIZE);
+	err = dvmm_node_set(agent->control, &set);
+	explicit_bzero(set.key, DVMM_KEY_SIZE);
+	if (err == -EBUSY && is_set_so(agent->control, &set)) {
+		log_warning("the node is set up already and has links: another agent, or VMs in use");
+		err = 0;
+	}
+	if (err)
+		log_error("cannot set up node %s: %s", set.name, strerror(-err));
+	return err;
+}
+
+static int add_link(struct agent *agent, const struct config_node *peer)
+{
+	struct dvmm_link_add add = { .node_id = peer->id, .addr = peer->addr };
+	int fd;
+
+	strcpy(add.name, peer->name);
+	fd = dvmm_link_add(agent->control, &add);
+	if (fd == -EEXIST || fd == -EBUSY)
+		log_error("link to %s: another process holds it (does an agent run already?)", peer->name);
+	else if (fd < 0)
+		log_error("cannot add the link to %s: %s", peer->name, strerror(-fd));
+	if (fd < 0)
+		return fd;
+	agent->link_fds[peer->id] = fd;
+	return 0;
+}
+
+int kmod_add_links(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->config.nr_peers; i++) {
+		const struct config_node *peer = &agent->config.peers[i];
+		int err = agent->link_fds[peer->id] < 0 ? add_link(agent, peer) : 0;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int on_relink(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct agent *agent = arg;
+
+	(void)source;
+	(void)usec;
+	agent->relink = sd_event_source_unref(agent->relink);
+	kmod_add_links(agent);
+	return 0;
+}
+
+/* A lost link is lost for good: wait for the node to come back with a new one. */
+void kmod_link_lost(struct agent *agent, uint32_t node_id)
+{
+	if (node_id >= DVMM_MAX_NODES || agent->link_fds[node_id] < 0)
+		return;
+	close(agent->link_fds[node_id]);
+	agent->link_fds[node_id] = -1;
+	if (!agent->relink)
+		sd_event_add_time_relative(agent->loop, &agent->relink, CLOCK_MONOTONIC,
+					   RELINK_AFTER_US, 0, on_relink, agent);
+}
+
+void kmod_close(struct agent *agent)
+{
+	sd_event_source_unref(agent->relink);
+	for (int id = 0; id < DVMM_MAX_NODES; id++)
+		if (agent->link_fds[id] >= 0)
+			close(agent->link_fds[id]);
+	if (agent->control >= 0)
+		close(agent->control);
+}

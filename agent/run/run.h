@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* agent/run/run.h - the door of `dvmm run`. */
+#ifndef AGENT_RUN_RUN_H
+#define AGENT_RUN_RUN_H
+
+/**
+ * run_main() - `dvmm run ...`
+ * @socket: of the agent
+ * @argv: from "run" on
+ *
+ * Return: the exit status: of the program that was run, 128 + N when signal N ended
+ * it, or an enum status
+ */
+int run_main(const char *socket, int argc, char **argv);
+
+#endif
