@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One guest over several hosts: it boots, its memory is one, its vCPUs reach each other.
+
+    scripts/testbed script selftests/testbed/spanning.py KERNEL MACHINE COUNTS [COUNTS...]
+
+COUNTS is 2+2, 3+1, 2+1+1: vCPUs on each host.
+"""
+
+import sys
+
+from testbed import Testbed
+from testbed.cluster import Cluster
+from testbed.tap import Tap
+
+TESTS = "memcheck:-t:10,diskio,ipi:-t:3,cpuhot:-n:1"
+
+
+def vcpus_are_where_they_belong(cluster, counts):
+    for host in cluster.bed.hosts[:len(counts)]:
+        here = [vcpu for vcpu in cluster.dvmm(host, "vcpu list") if vcpu["node"] == f"n{host.n}"]
+        assert len(here) == counts[host.n - 1], here
+        assert all(vcpu["exits"] > 0 for vcpu in here), f"a vCPU of {host} never left the guest: {here}"
+
+
+def span(cluster, machine, counts, home):
+    guest = cluster.start_guest(*counts, machine=machine, test=TESTS, disk="/tmp/disk.img", home=home,
+                                show="-v" in sys.argv)
+    guest.wait(rf"DVMM-GUEST: up {sum(counts)} vCPUs")
+    vcpus_are_where_they_belong(cluster, counts)
+    guest.finish("memcheck", "diskio", "ipi", "cpuhot")
+    for host in cluster.bed.hosts:
+        cluster.wait_vm_gone(host)
+        assert not host.splats(), host.splats()
+
+
+def main(kernel, machine, *layouts):
+    tap = Tap()
+    layouts = [layout for layout in layouts if layout[0].isdigit()]
+    hosts = max(len(layout.split("+")) for layout in layouts)
+    with Testbed(hosts=hosts, kernel=kernel) as bed:
+        cluster = Cluster(bed)
+        with tap.case(f"{hosts}_nodes_of_{kernel}_link_up"):
+            cluster.up()
+        for number, layout in enumerate(layouts):
+            counts = [int(count) for count in layout.split("+")]
+            home = ("origin", "interleave")[number % 2]
+            with tap.case(f"{machine}_guest_runs_on_{layout}_of_{kernel}_homes_{home}"):
+                span(cluster, machine, counts, home)
+        with tap.case("modules_unload_and_nothing_is_left"):
+            cluster.down()
+    tap.end()
+
+
+main(*sys.argv[1:])

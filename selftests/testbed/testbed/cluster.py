@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The hosts of a testbed as nodes of one dvmm cluster, and spanning guests on them."""
+
+import json
+import re
+
+from . import guest, kernels
+
+DVMM = "build/user/dvmm"
+
+
+def place(*counts):
+    """place(3, 1) -> '0=n1,1=n1,2=n1,3=n2': so many vCPUs on n1, n2, ..."""
+    words, vcpu = [], 0
+    for n, count in enumerate(counts, 1):
+        words += [f"{vcpu + i}=n{n}" for i in range(count)]
+        vcpu += count
+    return ",".join(words)
+
+
+class SpanningGuest:
+    """The test guest under `dvmm run` on a host; its console is the job's output."""
+
+    def __init__(self, cluster, host, job):
+        self.cluster, self.host, self.job = cluster, host, job
+
+    def wait(self, pattern, timeout=180):
+        """Waits for the guest (or QEMU) to say something; returns the match."""
+        return self.job.wait_line(pattern, timeout=timeout)
+
+    def finish(self, *tests, timeout=240):
+        """The guest ends by itself and says that all tests, and these among them, went well."""
+        status = self.job.wait(timeout)
+        guest.check(self.job.output, *tests)
+        assert status == 0, f"dvmm run ended with {status}:\n{self.job.errors[-2000:]}"
+
+    @property
+    def output(self):
+        return self.job.output
+
+    @property
+    def errors(self):
+        return self.job.errors
+
+
+class Cluster:
+    """with Testbed(...) as bed: cluster = Cluster(bed); cluster.up(); ...; cluster.down()"""
+
+    def __init__(self, bed, env=""):
+        self.bed, self.env = bed, env
+
+    def up(self, links_timeout=60):
+        """Modules, agents, links."""
+        total = len(self.bed.hosts)
+        jobs = [self.node_up(host, total) for host in self.bed.hosts]
+        for job in jobs:
+            job.check(120)
+        self.wait_links(links_timeout)
+
+    def node_up(self, host, total, env=""):
+        modules = self.bed.module_dir(host.release)
+        return host.start(f"DVMM_MODULES={modules} {self.env} {env} sh selftests/testbed/node-up {host.n} {total}")
+
+    def wait_links(self, timeout=60):
+        jobs = [host.start(f"sh selftests/testbed/node-up links {timeout}") for host in self.bed.hosts]
+        for job in jobs:
+            job.check(timeout + 20)
+
+    def down(self, hosts=None):
+        """Ends agents, unloads the modules; fails on anything left or said in the kernel's log."""
+        hosts = [host for host in hosts or self.bed.hosts if host.is_alive()]
+        jobs = [host.start("sh selftests/testbed/node-up down") for host in hosts]
+        for job in jobs:
+            job.check(90)
+        for host in hosts:
+            self.check_clean(host)
+
+    @staticmethod
+    def check_clean(host):
+        assert not host.splats(), "\n".join(host.splats())
+        left = re.findall(r"^.*dvmm.*(?:leak|still held|left behind).*$", host.dmesg(), re.MULTILINE)
+        assert not left, "\n".join(left)
+        loaded = host.run("cat /proc/modules")
+        assert "dvmm" not in loaded, loaded
+
+    # Observation
+
+    def dvmm(self, host, words):
+        """One `dvmm ... -o json` as Python data."""
+        return json.loads(host.run(f"{DVMM} -o json {words}"))
+
+    def events(self, host):
+        return host.run(f"{DVMM} event list")
+
+    def wait_event(self, host, pattern, timeout=60):
+        """An event that happened or happens."""
+        follow = host.start(f"{DVMM} event list --follow")
+        try:
+            return follow.wait_line(pattern, timeout=timeout)
+        finally:
+            follow.kill()
+
+    def wait_vm_gone(self, host, timeout=60):
+        """Until no VM has a part on the host."""
+        host.run(f"timeout {timeout} sh -c 'until [ -z \"$({DVMM} -o csv -H vm list)\" ]; do sleep 0.2; done'",
+                 timeout + 20)
+
+    # Guests
+
+    def start_guest(self, *counts, host=None, home="origin", name="guest", show=False, **options):
+        """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu()."""
+        host = host or self.bed.hosts[0]
+        options.setdefault("cpus", sum(counts))
+        if options.get("disk"):
+            host.run(f"truncate -s 16M {options['disk']}")
+        command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} -- {guest.qemu(**options)}"
+        return SpanningGuest(self, host, host.start(f"exec {command}", show=show))
+
+
+__all__ = ["Cluster", "SpanningGuest", "place", "kernels"]
