@@ -1,7 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* kmod/main.c - loads and unloads dvmm.ko. */
 #include <linux/module.h>
-#include <linux/dvmm.h>
+#include "internal.h"
 
+static int __init dvmm_init(void)
+{
+	int err;
+
+	err = node_init(&self_node);
+	if (err)
+		return err;
+	err = link_init();
+	if (err)
+		goto destroy_node;
+	err = chardev_init();
+	if (err)
+		goto exit_links;
+	return 0;
+
+exit_links:
+	link_exit();
+destroy_node:
+	node_destroy(&self_node);
+	return err;
+}
+
+/* No link is left: each pins the module by its fd. */
+static void __exit dvmm_exit(void)
+{
+	chardev_exit();
+	node_destroy(&self_node);
+	link_exit();
+}
+
+module_init(dvmm_init);
+module_exit(dvmm_exit);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("dvmm");
+MODULE_DESCRIPTION("dvmm: nodes, links between them, and /dev/dvmm/control");

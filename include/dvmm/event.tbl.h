@@ -7,6 +7,7 @@ EVENT(LINK_REFUSED, 2, "link-refused", "A peer or we refused a link; the text sa
 EVENT(LINK_SUSPECT, 3, "link-suspect", "A peer is silent")
 EVENT(LINK_RESUMED, 4, "link-resumed", "A silent peer is heard again")
 EVENT(LINK_LOST, 5, "link-lost", "A peer is lost")
+EVENT(LINK_DOWN, 6, "link-down", "A link was closed as asked")
 EVENT(VM_CREATED, 16, "vm-created", "A VM got its device node")
 EVENT(VM_STARTED, 17, "vm-started", "A VMM has opened the VM")
 EVENT(VM_STOPPED, 18, "vm-stopped", "A VM ended as asked")
