@@ -3,6 +3,8 @@
 #ifndef VCPU_REMOTE_INTERNAL_H
 #define VCPU_REMOTE_INTERNAL_H
 
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/kvm.h>
 #include <linux/mutex.h>
@@ -16,6 +18,7 @@ struct kvm;
 struct kvm_vcpu;
 struct kvm_cpuid2;
 struct slice;
+struct job;
 struct irq_route;
 
 /* Replies of a slice: it may have to wait for memory of other nodes. */
@@ -88,6 +91,7 @@ struct vm {
 
 	struct file *kvm_file; /* lock; the real VM of this node */
 	struct kvm *kvm; /* of kvm_file */
+	struct mm_struct *mm; /* of the VMM or slice; kept by kvm_file, only compared */
 	struct xarray vcpus; /* vcpu_id -> struct vcpu, live here or remote */
 	struct dvmm_stats *stats;
 	struct dsm_vm *dsm;
@@ -139,6 +143,7 @@ void vm_die(struct vm *vm, int error, const char *reason); /* all nodes learn it
 void vm_stop(struct vm *vm, const char *reason); /* the same, but as asked */
 void vm_end(struct vm *vm, int error, const char *reason, bool tell); /* both; @tell: the other nodes do not know yet */
 int vm_set_kvm(struct vm *vm, struct file *kvm_file); /* takes the file over */
+struct file *vm_get_kvm(struct vm *vm); /* the real VM with a reference, or NULL */
 void vm_release_kvm(struct vm *vm); /* drops the real files; by a thread of their process */
 void vm_lost_node(u8 node);
 __printf(2, 3) void vm_unsupported(struct vm *vm, const char *fmt, ...); /* event and log */
@@ -175,7 +180,15 @@ void kvmdev_remove(struct vm *vm);
 
 /* vmfile.c: the VM fd a VMM gets */
 int vmfile_create(struct vm *vm, struct file *real_dev, unsigned long type);
-long vmfile_check_extension(struct file *real, unsigned long cap); /* real: device or VM */
+
+/* extension.c: which of KVM's capabilities a spanning VM has */
+long extension_check(struct file *real, unsigned long cap); /* real: device or VM */
+bool extension_may_enable(unsigned long cap); /* by KVM_ENABLE_CAP on the VM */
+
+/* memslot.c: guest memory of the VMM, here and on all slices; callers are the VMM's threads */
+long memslot_set(struct vm *vm, struct file *real, void __user *user);
+long memslot_get_dirty_log(struct vm *vm, struct file *real, void __user *user);
+int memslot_set_here(struct vm *vm, struct job *job, unsigned long scratch); /* slice: MEMSLOT */
 
 /* vcpufile.c: the vCPU fd a VMM gets for a vCPU that lives elsewhere */
 int vcpufile_create(struct vcpu *vcpu);
@@ -220,7 +233,6 @@ int ship_memslot_all(struct vm *vm, const struct kvm_userspace_memory_region *re
 /* slice.c: what this node does for VMs of other origins */
 extern const struct dvmm_ioctl slice_ioctls[];
 extern const size_t nr_slice_ioctls;
-struct slice_job;
 int slice_start_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
 int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
 void slice_ended(struct vm *vm, int error); /* by vm_end() */

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* vcpu-remote/origin.c - VMs whose VMM runs here: DVMM_VM_CREATE and the fd it
+ * gives, DVMM_VM_START, and what DVMM_VM_GET and DVMM_MEM_GET tell of all VMs.
+ */
+#include <linux/ktime.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/tsc.h>
+#include "internal.h"
+
+#define START_TIMEOUT_MS 10000
+
+static u32 new_id(void)
+{
+	static atomic_t last;
+
+	return dvmm_node_self() << 16 | (atomic_inc_return(&last) & 0xffff);
+}
+
+static struct dvmm_vcpu_place *copy_places(const struct dvmm_vm_create *create)
+{
+	if (create->nr_places > DVMM_MAX_VCPUS)
+		return ERR_PTR(-EINVAL);
+	if (!create->nr_places)
+		return NULL;
+	return vmemdup_user(u64_to_user_ptr(create->places),
+			    create->nr_places * sizeof(struct dvmm_vcpu_place));
+}
+
+static int check_create(struct dvmm_vm_create *create)
+{
+	if (create->flags || create->home_policy > DVMM_HOME_INTERLEAVE)
+		return -EOPNOTSUPP;
+	if (strnlen(create->name, DVMM_NAME_SIZE) == DVMM_NAME_SIZE ||
+	    !memchr_inv(create->uuid, 0, DVMM_UUID_SIZE))
+		return -EINVAL;
+	if (dvmm_node_self() == DVMM_NO_NODE)
+		return -ENOTCONN;
+	return 0;
+}
+
+static bool uuid_in_use(const u8 *uuid)
+{
+	struct vm *vm;
+	u32 id = 0;
+	bool same = false;
+
+	for (; !same && (vm = vm_find_from(id)); vm_put(vm)) {
+		id = vm->id + 1;
+		same = vm_is_origin(vm) && !memcmp(vm->uuid, uuid, DVMM_UUID_SIZE);
+	}
+	return same;
+}
+
+static struct vm *new_vm(const struct dvmm_vm_create *create)
+{
+	struct vm_config config = {
+		.id = new_id(),
+		.origin = dvmm_node_self(),
+		.uuid = create->uuid,
+		.name = create->name,
+		.home_policy = create->home_policy,
+		.nr_places = create->nr_places,
+	};
+	struct vm *vm;
+
+	if (uuid_in_use(create->uuid))
+		return ERR_PTR(-EEXIST);
+	config.places = copy_places(create);
+	if (IS_ERR(config.places))
+		return ERR_CAST(config.places);
+	vm = vm_new(&config);
+	if (IS_ERR(vm))
+		kvfree(config.places);
+	else
+		vm->guest_tsc_offset = -(s64)rdtsc();
+	return vm;
+}
+
+static int vm_fd_release(struct inode *inode, struct file *file)
+{
+	struct vm *vm = file->private_data;
+
+	vm_stop(vm, "its owner closed it");
+	kvmdev_remove(vm);
+	vm_put(vm);
+	return 0;
+}
+
+static long request_slice(struct vm *vm, u8 node, u32 timeout_ms)
+{
+	size_t tail_len = vm->nr_places * sizeof(struct dvmm_wire_place);
+	struct dvmm_wire_place *places = kvmalloc(tail_len, GFP_KERNEL);
+	struct dvmm_msg_slice_start start = {
+		.guest_tsc_offset = cpu_to_le64(vm->guest_tsc_offset),
+		.home_policy = cpu_to_le32(vm->home_policy),
+		.nr_places = cpu_to_le32(vm->nr_places),
+		.tsc_khz = cpu_to_le32(tsc_khz),
+	};
+	const struct dvmm_msg msg = {
+		.type = DVMM_MSG_SLICE_START,
+		.vm = vm->id,
+		.payload = &start,
+		.len = sizeof(start),
+		.tail = places,
+		.tail_len = tail_len,
+	};
+	long err;
+	u32 i;
+
+	if (!places)
+		return -ENOMEM;
+	memcpy(start.uuid, vm->uuid, sizeof(start.uuid));
+	memcpy(start.name, vm->name, sizeof(start.name));
+	for (i = 0; i < vm->nr_places; i++) {
+		places[i].vcpu_id = cpu_to_le32(vm->places[i].vcpu_id);
+		places[i].node_id = cpu_to_le32(vm->places[i].node_id);
+	}
+	err = dvmm_link_request(node, &msg, NULL, 0, NULL, timeout_ms);
+	kvfree(places);
+	return err;
+}
+
+static u32 ms_until(ktime_t deadline)
+{
+	s64 left = ktime_ms_delta(deadline, ktime_get());
+
+	return left > 0 ? left : 1;
+}
+
+/* The first failure ends the VM: slices that have started end with it. */
+static long start_vm(struct vm *vm, struct dvmm_vm_start *start)
+{
+	ktime_t deadline = ktime_add_ms(ktime_get(), start->timeout_ms ?:
+							     START_TIMEOUT_MS);
+	long err = 0;
+	int node;
+
+	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
+	     node = vm_next_node(vm, node)) {
+		err = request_slice(vm, node, ms_until(deadline));
+		if (err)
+			snprintf(start->out_reason, sizeof(start->out_reason),
+				 "no slice on node %d: error %ld", node, -err);
+	}
+	if (err)
+		vm_die(vm, err, start->out_reason);
+	return err;
+}
+
+static long vm_start_ioctl(struct file *file, void *arg)
+{
+	struct vm *vm = file->private_data;
+	struct dvmm_vm_start *start = arg;
+	long err;
+
+	if (start->flags)
+		return -EOPNOTSUPP;
+	if (start->reserved)
+		return -EINVAL;
+	if (!vm_has_state(vm, DVMM_VM_DEFINED))
+		return vm_is_dead(vm) ? -EIO : -EBUSY;
+	memset(start->out_reason, 0, sizeof(start->out_reason));
+	err = start_vm(vm, start);
+	return err ?: vm_set_state(vm, DVMM_VM_DEFINED, DVMM_VM_READY);
+}
+
+static const struct dvmm_ioctl vm_fd_ioctls[] = {
+	{ DVMM_VM_START, 16, 0, "DVMM_VM_START", vm_start_ioctl },
+};
+
+static long vm_fd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return dvmm_ioctl_dispatch(vm_fd_ioctls, ARRAY_SIZE(vm_fd_ioctls), file,
+				   cmd, arg);
+}
+
+static const struct file_operations vm_fd_fops = {
+	.owner = THIS_MODULE,
+	.release = vm_fd_release,
+	.unlocked_ioctl = vm_fd_ioctl,
+	.llseek = noop_llseek,
+};
+
+static long vm_create_ioctl(struct file *file, void *arg)
+{
+	struct dvmm_vm_create *create = arg;
+	struct dvmm_new_fd new_fd;
+	struct vm *vm;
+	int err;
+
+	err = check_create(create);
+	if (err)
+		return err;
+	vm = new_vm(create);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	err = vm_publish(vm);
+	if (err)
+		goto put_vm;
+	err = kvmdev_add(vm);
+	if (err)
+		goto put_vm;
+	err = dvmm_fd_alloc(&new_fd, "dvmm-vm", &vm_fd_fops, vm, O_CLOEXEC);
+	if (err)
+		goto remove_dev;
+	create->out_fd = new_fd.fd;
+	create->out_vm_id = vm->id;
+	dvmm_event(DVMM_EVENT_VM_CREATED, dvmm_node_self(), vm->id,
+		   "%s: /dev/dvmm/vm/%pUb", vm->name, vm->uuid);
+	dvmm_fd_install(&new_fd);
+	return 0;
+
+remove_dev:
+	kvmdev_remove(vm);
+put_vm:
+	vm_put(vm);
+	return err;
+}
+
+static u32 count_created(struct vm *vm)
+{
+	struct vcpu *vcpu;
+	unsigned long id;
+	u32 nr = 0;
+
+	xa_for_each(&vm->vcpus, id, vcpu)
+		nr += READ_ONCE(vcpu->created);
+	return nr;
+}
+
+static void count_memory(struct vm *vm, struct dvmm_vm_get *get)
+{
+	struct dvmm_mem_get mem = { .vm_id = vm->id };
+
+	for (; !dsm_mem_get_info(vm->dsm, &mem); mem.mem_id++) {
+		get->out_nr_mems++;
+		get->out_mem_bytes += mem.out_bytes;
+	}
+}
+
+static long vm_get_ioctl(struct file *file, void *arg)
+{
+	struct dvmm_vm_get *get = arg;
+	struct vm *vm = vm_find_from(get->vm_id);
+
+	if (!vm)
+		return -ENOENT;
+	get->vm_id = vm->id;
+	get->out_origin = vm->origin;
+	get->out_nr_vcpus = count_created(vm);
+	get->out_nr_mems = 0;
+	get->out_mem_bytes = 0;
+	count_memory(vm, get);
+	memcpy(get->out_uuid, vm->uuid, sizeof(get->out_uuid));
+	memcpy(get->out_name, vm->name, sizeof(get->out_name));
+	mutex_lock(&vm->lock);
+	get->out_state = vm->state;
+	memcpy(get->out_reason, vm->reason, sizeof(get->out_reason));
+	mutex_unlock(&vm->lock);
+	vm_put(vm);
+	return 0;
+}
+
+static long mem_get_ioctl(struct file *file, void *arg)
+{
+	struct dvmm_mem_get *get = arg;
+	struct vm *vm = vm_find(get->vm_id);
+	int err;
+
+	if (!vm)
+		return -ENOENT;
+	err = dsm_mem_get_info(vm->dsm, get);
+	vm_put(vm);
+	return err;
+}
+
+const struct dvmm_ioctl origin_ioctls[] = {
+	{ DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), DVMM_IOCTL_ADMIN,
+	  "DVMM_VM_CREATE", vm_create_ioctl },
+	{ DVMM_VM_GET, 16, 0, "DVMM_VM_GET", vm_get_ioctl },
+	{ DVMM_VCPU_GET, 16, 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
+	{ DVMM_MEM_GET, 16, 0, "DVMM_MEM_GET", mem_get_ioctl },
+};
+const size_t nr_origin_ioctls = ARRAY_SIZE(origin_ioctls);

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* vcpu-remote/vm.c - a VM on this node: its life, its end, and who is in it.
+ * How it comes to be is origin.c's (the VMM's node) and slice.c's (the others).
+ */
+#include <linux/file.h>
+#include <linux/kvm_host.h>
+#include <linux/slab.h>
+#include "internal.h"
+
+/* All VMs of this node by id, without references. */
+static DEFINE_XARRAY(vms);
+static atomic_t nr_vms = ATOMIC_INIT(0);
+
+static u64 nodes_of_places(const struct vm_config *config)
+{
+	u64 nodes = BIT_ULL(config->origin);
+	u32 i;
+
+	for (i = 0; i < config->nr_places; i++)
+		nodes |= BIT_ULL(config->places[i].node_id);
+	return nodes;
+}
+
+static int check_places(const struct vm_config *config, u8 *node_of)
+{
+	u32 i;
+
+	memset(node_of, DVMM_NO_NODE, DVMM_MAX_VCPUS);
+	for (i = 0; i < config->nr_places; i++) {
+		const struct dvmm_vcpu_place *place = &config->places[i];
+
+		if (place->vcpu_id >= DVMM_MAX_VCPUS ||
+		    place->node_id >= DVMM_MAX_NODES ||
+		    node_of[place->vcpu_id] != DVMM_NO_NODE)
+			return -EINVAL;
+		node_of[place->vcpu_id] = place->node_id;
+	}
+	for (i = 0; i < DVMM_MAX_VCPUS; i++)
+		if (node_of[i] == DVMM_NO_NODE)
+			node_of[i] = config->origin;
+	return 0;
+}
+
+/* At the origin all placed vCPUs are known, on a slice its own. */
+static int add_vcpus(struct vm *vm)
+{
+	struct vcpu *vcpu;
+	u32 i;
+
+	for (i = 0; i < vm->nr_places; i++) {
+		const struct dvmm_vcpu_place *place = &vm->places[i];
+
+		if (!vm_is_origin(vm) && place->node_id != dvmm_node_self())
+			continue;
+		vcpu = vcpu_add(vm, place->vcpu_id, place->node_id);
+		if (IS_ERR(vcpu))
+			return PTR_ERR(vcpu);
+	}
+	return 0;
+}
+
+static void memory_failed(void *priv, int error, const char *reason)
+{
+	vm_die(priv, error, reason);
+}
+
+static const struct dsm_vm_ops memory_ops = {
+	.failed = memory_failed,
+};
+
+static int make_parts(struct vm *vm)
+{
+	int err;
+
+	vm->stats = dvmm_stats_alloc(DVMM_STAT_VM, vm->id);
+	if (!vm->stats)
+		return -ENOMEM;
+	vm->dsm = dsm_vm_create(vm->id, vm->nodes, vm->origin, vm->stats,
+				&memory_ops, vm);
+	if (IS_ERR(vm->dsm)) {
+		err = PTR_ERR(vm->dsm);
+		vm->dsm = NULL;
+		goto free_stats;
+	}
+	err = add_vcpus(vm);
+	if (err)
+		goto free_memory;
+	return 0;
+
+free_memory:
+	vcpu_free_all(vm);
+	dsm_vm_destroy(vm->dsm);
+free_stats:
+	dvmm_stats_free(vm->stats);
+	return err;
+}
+
+static void init_fields(struct vm *vm, const struct vm_config *config)
+{
+	kref_init(&vm->ref);
+	vm->id = config->id;
+	vm->origin = config->origin;
+	vm->nodes = nodes_of_places(config);
+	memcpy(vm->uuid, config->uuid, sizeof(vm->uuid));
+	strscpy(vm->name, config->name, sizeof(vm->name));
+	vm->home_policy = config->home_policy;
+	vm->nr_places = config->nr_places;
+	vm->places = config->places;
+	mutex_init(&vm->slots_lock);
+	mutex_init(&vm->lock);
+	xa_init(&vm->slots);
+	xa_init(&vm->vcpus);
+}
+
+struct vm *vm_new(const struct vm_config *config)
+{
+	struct vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	int err = -ENOMEM;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	vm->node_of = kmalloc(DVMM_MAX_VCPUS, GFP_KERNEL);
+	if (!vm->node_of)
+		goto free_vm;
+	err = check_places(config, vm->node_of);
+	if (err)
+		goto free_node_of;
+	init_fields(vm, config);
+	err = make_parts(vm);
+	if (err)
+		goto free_node_of;
+	atomic_inc(&nr_vms);
+	return vm;
+
+free_node_of:
+	kfree(vm->node_of);
+free_vm:
+	kfree(vm);
+	return ERR_PTR(err);
+}
+
+static void free_slots(struct vm *vm)
+{
+	struct slot *slot;
+	unsigned long id;
+
+	xa_for_each(&vm->slots, id, slot)
+		kfree(slot);
+	xa_destroy(&vm->slots);
+	kvfree(vm->routes);
+}
+
+static void vm_free(struct kref *ref)
+{
+	struct vm *vm = container_of(ref, struct vm, ref);
+
+	xa_cmpxchg(&vms, vm->id, vm, NULL, GFP_KERNEL);
+	vm_release_kvm(vm);
+	slice_free(vm);
+	vcpu_free_all(vm);
+	free_slots(vm);
+	dsm_vm_destroy(vm->dsm);
+	dvmm_stats_free(vm->stats);
+	kfree(vm->node_of);
+	kvfree(vm->places);
+	kfree(vm);
+	atomic_dec(&nr_vms);
+}
+
+u32 vm_count(void)
+{
+	return atomic_read(&nr_vms);
+}
+
+int vm_publish(struct vm *vm)
+{
+	int err = xa_insert(&vms, vm->id, vm, GFP_KERNEL);
+
+	return err == -EBUSY ? -EEXIST : err;
+}
+
+struct vm *vm_get(struct vm *vm)
+{
+	kref_get(&vm->ref);
+	return vm;
+}
+
+void vm_put(struct vm *vm)
+{
+	kref_put(&vm->ref, vm_free);
+}
+
+/* vm_free() takes it out under the same lock before it goes. */
+struct vm *vm_find(u32 id)
+{
+	struct vm *vm;
+
+	xa_lock(&vms);
+	vm = xa_load(&vms, id);
+	if (vm && !kref_get_unless_zero(&vm->ref))
+		vm = NULL;
+	xa_unlock(&vms);
+	return vm;
+}
+
+struct vm *vm_find_from(u32 id)
+{
+	unsigned long at = id;
+	struct vm *vm;
+
+	xa_lock(&vms);
+	xa_for_each_start(&vms, at, vm, id)
+		if (kref_get_unless_zero(&vm->ref))
+			break;
+	xa_unlock(&vms);
+	return vm;
+}
+
+int vm_next_node(const struct vm *vm, int after)
+{
+	int node;
+
+	for (node = after + 1; node < DVMM_MAX_NODES; node++)
+		if (node != dvmm_node_self() && (vm->nodes & BIT_ULL(node)))
+			break;
+	return node;
+}
+
+u8 vm_node_of(const struct vm *vm, u32 vcpu_id)
+{
+	return vcpu_id < DVMM_MAX_VCPUS ? vm->node_of[vcpu_id] : vm->origin;
+}
+
+int vm_set_state(struct vm *vm, u32 from, u32 to)
+{
+	int err = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->state == DVMM_VM_DEAD)
+		err = -EIO;
+	else if (vm->state != from)
+		err = -EBUSY;
+	else
+		vm->state = to;
+	mutex_unlock(&vm->lock);
+	return err;
+}
+
+bool vm_has_state(struct vm *vm, u32 state)
+{
+	return READ_ONCE(vm->state) == state;
+}
+
+int vm_set_kvm(struct vm *vm, struct file *kvm_file)
+{
+	int err = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->state == DVMM_VM_DEAD) {
+		err = -EIO;
+	} else if (vm->kvm_file) {
+		err = -EBUSY;
+	} else {
+		vm->kvm_file = kvm_file;
+		vm->kvm = kvm_file->private_data;
+		vm->mm = current->mm;
+	}
+	mutex_unlock(&vm->lock);
+	if (err) {
+		fput(kvm_file);
+		return err;
+	}
+	return 0;
+}
+
+struct file *vm_get_kvm(struct vm *vm)
+{
+	struct file *file;
+
+	mutex_lock(&vm->lock);
+	file = vm->kvm_file;
+	if (file)
+		get_file(file);
+	mutex_unlock(&vm->lock);
+	return file;
+}
+
+static struct file *steal_kvm(struct vm *vm)
+{
+	struct file *file;
+
+	mutex_lock(&vm->lock);
+	file = vm->kvm_file;
+	vm->kvm_file = NULL;
+	mutex_unlock(&vm->lock);
+	return file;
+}
+
+static void put_real(struct vcpu *vcpu)
+{
+	struct file *file;
+
+	mutex_lock(&vcpu->vm->lock);
+	file = vcpu->real_file;
+	vcpu->real_file = NULL;
+	mutex_unlock(&vcpu->vm->lock);
+	if (file)
+		fput(file);
+}
+
+/* Interrupts first: they use the real VM without a reference. */
+void vm_release_kvm(struct vm *vm)
+{
+	struct file *kvm_file = steal_kvm(vm);
+	struct vcpu *vcpu;
+	unsigned long id;
+
+	if (!kvm_file)
+		return;
+	irq_vm_stop(vm);
+	xa_for_each(&vm->vcpus, id, vcpu)
+		put_real(vcpu);
+	fput(kvm_file);
+}
+
+static void tell_others(struct vm *vm, int error, const char *reason)
+{
+	struct dvmm_msg_vm_stop stop = { .error = cpu_to_le32(-error) };
+	const struct dvmm_msg msg = {
+		.type = DVMM_MSG_VM_STOP,
+		.vm = vm->id,
+		.payload = &stop,
+		.len = sizeof(stop),
+	};
+	int node;
+
+	strscpy((char *)stop.reason, reason, sizeof(stop.reason));
+	for (node = vm_next_node(vm, -1); node < DVMM_MAX_NODES;
+	     node = vm_next_node(vm, node))
+		dvmm_link_send(node, &msg);
+}
+
+/* Returns false when it is dead already; the first reason stays. */
+static bool make_dead(struct vm *vm, const char *reason, struct file **out_kvm_file)
+{
+	bool first;
+
+	mutex_lock(&vm->lock);
+	first = vm->state != DVMM_VM_DEAD;
+	if (first) {
+		strscpy(vm->reason, reason, sizeof(vm->reason));
+		WRITE_ONCE(vm->state, DVMM_VM_DEAD);
+		*out_kvm_file = vm->kvm_file;
+		if (vm->kvm_file)
+			get_file(vm->kvm_file);
+	}
+	mutex_unlock(&vm->lock);
+	return first;
+}
+
+void vm_end(struct vm *vm, int error, const char *reason, bool tell)
+{
+	struct file *kvm_file = NULL;
+
+	if (!make_dead(vm, reason, &kvm_file))
+		return;
+	dvmm_event(error ? DVMM_EVENT_VM_DEAD : DVMM_EVENT_VM_STOPPED,
+		   dvmm_node_self(), vm->id, "%s: %s", vm->name, reason);
+	if (tell)
+		tell_others(vm, error, reason);
+	/* The real VM first: what it runs must not meet memory that is gone. */
+	if (kvm_file) {
+		real_kill(kvm_file->private_data);
+		fput(kvm_file);
+	}
+	dsm_vm_kill(vm->dsm);
+	vcpu_wake_all(vm);
+	slice_ended(vm, error);
+}
+
+void vm_die(struct vm *vm, int error, const char *reason)
+{
+	vm_end(vm, error, reason, true);
+}
+
+void vm_stop(struct vm *vm, const char *reason)
+{
+	vm_end(vm, 0, reason, true);
+}
+
+void vm_lost_node(u8 node)
+{
+	char reason[48];
+	struct vm *vm;
+	u32 id = 0;
+
+	snprintf(reason, sizeof(reason), "node %u is lost", node);
+	for (; (vm = vm_find_from(id)); vm_put(vm)) {
+		id = vm->id + 1;
+		if (vm->nodes & BIT_ULL(node))
+			vm_die(vm, -ENOTCONN, reason);
+	}
+}
+
+void vm_unsupported(struct vm *vm, const char *fmt, ...)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 20);
+	char text[DVMM_REASON_SIZE];
+	va_list args;
+
+	if (!__ratelimit(&limit))
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	pr_notice("dvmm: vm %s: %s\n", vm->name, text);
+	dvmm_event(DVMM_EVENT_VM_UNSUPPORTED, dvmm_node_self(), vm->id, "%s: %s",
+		   vm->name, text);
+}
