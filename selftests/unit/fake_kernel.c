@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* selftests/unit/fake_kernel.c - plays lib/control.c for the test of the agent: node n1 of
+ * n1..n3, a link that is up and one that is refused, VM 65537 "old" of this node, whatever
+ * VMs are created, and events from a FIFO ($DVMM_FAKE), a line each: KIND NODE VM TEXT.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include "../../lib/dvmm.h"
+#include <dvmm/stat.h>
+
+#define FIRST_ID (1 << 16 | 1)
+
+static struct dvmm_node_set node;
+static struct dvmm_link_add links[DVMM_MAX_NODES];
+static uint32_t nr_links;
+static struct dvmm_vm_create vms[16] = { { .name = "old", .out_vm_id = FIRST_ID, .uuid = { 0xaa } } };
+static struct dvmm_vcpu_place places[DVMM_MAX_VCPUS];
+static uint32_t nr_vms = 1, nr_places;
+
+int dvmm_control_open(int flags)
+{
+	const char *path = getenv("DVMM_FAKE");
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC | flags) : -1;
+
+	return fd < 0 ? -ENOENT : fd;
+}
+
+int dvmm_node_set(int control, struct dvmm_node_set *set)
+{
+	(void)control;
+	node = *set;
+	return 0;
+}
+
+int dvmm_node_get(int control, struct dvmm_node_get *ret_node)
+{
+	(void)control;
+	if (!node.epoch)
+		return -ENOTCONN;
+	memset(ret_node, 0, sizeof(*ret_node));
+	ret_node->out_abi_version = DVMM_ABI_VERSION;
+	ret_node->out_node_id = node.node_id;
+	ret_node->out_epoch = node.epoch;
+	ret_node->out_nr_links = nr_links;
+	ret_node->out_nr_vms = nr_vms;
+	ret_node->out_listen = node.listen;
+	memcpy(ret_node->out_node_uuid, node.node_uuid, DVMM_UUID_SIZE);
+	memcpy(ret_node->out_cluster_uuid, node.cluster_uuid, DVMM_UUID_SIZE);
+	strcpy(ret_node->out_name, node.name);
+	return 0;
+}
+
+int dvmm_link_add(int control, struct dvmm_link_add *add)
+{
+	(void)control;
+	if (links[add->node_id].size)
+		nr_links--;
+	links[add->node_id] = *add;
+	links[add->node_id].size = sizeof(*add);
+	nr_links++;
+	return memfd_create("link", MFD_CLOEXEC);
+}
+
+int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
+{
+	(void)control;
+	if (!links[node_id].size)
+		return -ENOENT;
+	memset(ret_link, 0, sizeof(*ret_link));
+	ret_link->node_id = node_id;
+	ret_link->out_addr = links[node_id].addr;
+	ret_link->out_state = node_id == 2 ? DVMM_LINK_UP : DVMM_LINK_DOWN;
+	ret_link->out_rtt_ns = 12345;
+	ret_link->out_clock_offset = -77;
+	strcpy(ret_link->out_reason, node_id == 2 ? "" : "wrong cluster key");
+	return 0;
+}
+
+int dvmm_vm_create(int control, struct dvmm_vm_create *create)
+{
+	(void)control;
+	if (nr_vms == 16)
+		return -ENOSPC;
+	nr_places = create->nr_places;
+	memcpy(places, (void *)(uintptr_t)create->places, nr_places * sizeof(places[0]));
+	create->out_vm_id = FIRST_ID + nr_vms;
+	create->out_fd = memfd_create("vm", MFD_CLOEXEC);
+	vms[nr_vms++] = *create;
+	return create->out_fd;
+}
+
+int dvmm_vm_start(int vm, uint32_t timeout_ms, char ret_reason[DVMM_REASON_SIZE])
+{
+	(void)vm;
+	(void)timeout_ms;
+	strcpy(ret_reason, "node n3 has no live link to n1");
+	return -ENOTCONN;
+}
+
+int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
+{
+	uint32_t i = from <= FIRST_ID ? 0 : from - FIRST_ID;
+
+	(void)control;
+	if (i >= nr_vms)
+		return -ENOENT;
+	memset(ret_vm, 0, sizeof(*ret_vm));
+	ret_vm->vm_id = vms[i].out_vm_id;
+	ret_vm->out_origin = 1;
+	ret_vm->out_state = i ? DVMM_VM_DEFINED : DVMM_VM_DEAD;
+	ret_vm->out_mem_bytes = 1 << 30;
+	memcpy(ret_vm->out_uuid, vms[i].uuid, DVMM_UUID_SIZE);
+	strcpy(ret_vm->out_name, vms[i].name);
+	strcpy(ret_vm->out_reason, i ? "" : "node n2 is lost");
+	return 0;
+}
+
+int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_get *ret_vcpu)
+{
+	(void)control;
+	if (vm_id == FIRST_ID || from >= nr_places)
+		return -ENOENT;
+	memset(ret_vcpu, 0, sizeof(*ret_vcpu));
+	ret_vcpu->vcpu_id = places[from].vcpu_id;
+	ret_vcpu->out_node_id = places[from].node_id;
+	ret_vcpu->out_is_local = places[from].node_id == node.node_id;
+	ret_vcpu->out_exits = ret_vcpu->out_is_local ? 1000 : 0;
+	return 0;
+}
+
+int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_get *ret_mem)
+{
+	(void)control;
+	(void)vm_id;
+	if (from > 3)
+		return -ENOENT;
+	memset(ret_mem, 0, sizeof(*ret_mem));
+	ret_mem->mem_id = 3;
+	ret_mem->out_bytes = 1 << 30;
+	ret_mem->out_home_policy = DVMM_HOME_INTERLEAVE;
+	return 0;
+}
+
+int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *nr_vcpus)
+{
+	(void)control;
+	if (vm_id == 404)
+		return -ENOENT;
+	vcpu_ids[0] = 1;
+	vcpu_ids[1] = 3;
+	*nr_vcpus = 2;
+	return 1000 + (int)vm_id;
+}
+
+int dvmm_slice_serve(int slice, void *scratch)
+{
+	static int calls;
+
+	memset(scratch, 1, DVMM_SCRATCH_SIZE);
+	/* A signal must not end it. */
+	return slice == 1500 && !calls++ ? -EINTR : 0;
+}
+
+int dvmm_vcpu_serve(int slice, uint32_t vcpu_id, void *scratch)
+{
+	memset(scratch, 1, DVMM_SCRATCH_SIZE);
+	return slice == 1501 && vcpu_id == 3 ? -EIO : 0;
+}
+
+int dvmm_stat_get(int control, uint32_t kind, uint32_t id, uint64_t *values, uint32_t *nr)
+{
+	(void)control;
+	(void)kind;
+	(void)id;
+	if (!dvmm_stat_info(kind, 0))
+		return -EINVAL;
+	/* A newer kernel than the tables: more than they name. */
+	*nr = 100;
+	for (uint32_t i = 0; i < *nr; i++)
+		values[i] = i;
+	return 0;
+}
+
+int dvmm_event_read(int control, void (*seen)(const struct dvmm_event *event, void *arg),
+		    void *arg)
+{
+	static uint64_t seq;
+	struct dvmm_event event = { .size = sizeof(event) };
+	struct timespec now;
+	char line[256];
+	ssize_t len = 0;
+
+	while (len < (ssize_t)sizeof(line) - 1 && read(control, line + len, 1) == 1 && line[len] != '\n')
+		len++;
+	if (!len)
+		return -EAGAIN;
+	line[len] = '\0';
+	clock_gettime(CLOCK_REALTIME, &now);
+	event.time_ns = now.tv_sec * 1000000000ull + now.tv_nsec;
+	event.seq = seq++;
+	sscanf(line, "%u %u %u %127[^\n]", &event.kind, &event.node_id, &event.vm_id, event.text);
+	seen(&event, arg);
+	return 1;
+}
