@@ -49,7 +49,7 @@ static int connect_chan(struct rdma_chan *chan)
 
 	return rdma_chan_prepare(chan) ?:
 	       rdma_set_ack_timeout(chan->id, ACK_TIMEOUT) ?:
-	       rdma_connect(chan->id, &param);
+	       rdma_connect_locked(chan->id, &param);
 }
 
 static int on_event(struct rdma_cm_id *id, struct rdma_cm_event *event);
