@@ -1,7 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* dsm/main.c - loads and unloads dvmm-dsm.ko. */
 #include <linux/module.h>
-#include <linux/dvmm.h>
 
+#include "internal.h"
+
+static int __init dsm_init(void)
+{
+	int err;
+
+	err = page_init();
+	if (err)
+		return err;
+	err = take_init();
+	if (err)
+		goto exit_page;
+	err = memfile_init();
+	if (err)
+		goto exit_take;
+	err = serve_init();
+	if (err)
+		goto exit_memfile;
+#ifdef PROTO_BUG_SKIP_ZAP
+	pr_warn("dvmm-dsm: built to skip invalidations: guests see stale memory\n");
+#endif
+	return 0;
+
+exit_memfile:
+	memfile_exit();
+exit_take:
+	take_exit();
+exit_page:
+	page_exit();
+	return err;
+}
+
+static void __exit dsm_exit(void)
+{
+	serve_exit();
+	mem_exit();
+	memfile_exit();
+	take_exit();
+	rcu_barrier();
+	page_exit();
+}
+
+module_init(dsm_init);
+module_exit(dsm_exit);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("dvmm");
+MODULE_DESCRIPTION("dvmm: coherent memory of VMs that span hosts");
+#ifdef PROTO_BUG_SKIP_ZAP
+MODULE_INFO(dsm_bug, "skip_zap");
+#endif

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/act.c - brings events to the rules (proto.c) and does what they say.
+ *
+ * Under the page lock. Messages to this node itself wait in the op and are
+ * brought one after the other: a transaction of one node ends in one call.
+ */
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+#include <linux/highmem.h>
+
+static struct dsm_vm *vm_of(const struct op *op)
+{
+	return op->ref.mem->vm;
+}
+
+static struct proto_site site_of(const struct op *op)
+{
+	return (struct proto_site){
+		.self = vm_of(op)->self,
+		.home = home_of(op->ref.mem, op->ref.index),
+	};
+}
+
+static void queue_self(struct op *op, const struct proto_event *ev)
+{
+	if (WARN_ON_ONCE(op->nr == OP_QUEUE))
+		return;
+	op->queue[(op->first + op->nr++) % OP_QUEUE] = *ev;
+}
+
+static bool next_self(struct op *op, struct proto_event *out_ev)
+{
+	if (!op->nr)
+		return false;
+	*out_ev = op->queue[op->first];
+	op->first = (op->first + 1) % OP_QUEUE;
+	op->nr--;
+	return true;
+}
+
+static void send(struct op *op, const struct proto_action *action)
+{
+	u64 to = action->to;
+	u8 node;
+
+	trace_dsm_send(&op->ref, &action->msg, to);
+	for (; to; to &= to - 1) {
+		node = __ffs64(to);
+		if (node == vm_of(op)->self)
+			queue_self(op, &action->msg);
+		else
+			serve_send(op->ref.mem, op->ref.index, node,
+				   &action->msg);
+	}
+}
+
+static void send_page(struct op *op, const struct proto_action *action)
+{
+	trace_dsm_send(&op->ref, &action->msg, action->to);
+	vm_stat(vm_of(op), pages_sent);
+	serve_send_page(op->ref.mem, __ffs64(action->to), &action->msg,
+			op->ref.page->frame);
+}
+
+static int fill(struct op *op)
+{
+	if (!op->frame)
+		return -EPROTO;
+	page_set_frame(&op->ref, op->frame);
+	op->frame = NULL;
+	vm_stat(vm_of(op), pages_received);
+	return 0;
+}
+
+static int zero(struct op *op, u32 txn)
+{
+	struct page *frame = op->frame;
+
+	op->frame = NULL;
+	if (!frame)
+		frame = fetch_take_frame(txn);
+	if (!frame)
+		return -EPROTO;
+	clear_highpage(frame);
+	page_set_frame(&op->ref, frame);
+	if (txn != FETCH_LOCAL_TXN)
+		vm_stat(vm_of(op), faults_zero);
+	return 0;
+}
+
+static void count_hops(struct op *op, const struct proto_event *ev, u8 home)
+{
+	if (ev->txn == FETCH_LOCAL_TXN)
+		return;
+	if (ev->event == PROTO_DATA && ev->from != home &&
+	    home != vm_of(op)->self)
+		vm_stat(vm_of(op), fetch_hops_3);
+	else
+		vm_stat(vm_of(op), fetch_hops_2);
+}
+
+static void grant(struct op *op, const struct proto_event *ev)
+{
+	count_hops(op, ev, home_of(op->ref.mem, op->ref.index));
+	fetch_end(ev->txn);
+	if (ev->txn != FETCH_LOCAL_TXN)
+		op->ref.page->flags |= PAGE_F_COUNTED;
+	page_granted(&op->ref);
+}
+
+static void next_waiting(struct op *op)
+{
+	struct proto_event ev;
+
+	if (home_next(op->ref.home, &ev))
+		queue_self(op, &ev);
+}
+
+static int act(struct op *op, const struct proto_event *ev,
+	       const struct proto_action *action)
+{
+	switch (action->act) {
+	case PROTO_ACT_SEND:
+		send(op, action);
+		return 0;
+	case PROTO_ACT_SEND_PAGE:
+		send_page(op, action);
+		return 0;
+	case PROTO_ACT_DROP:
+		page_drop_frame(&op->ref);
+		return 0;
+	case PROTO_ACT_FILL:
+		return fill(op);
+	case PROTO_ACT_ZERO:
+		return zero(op, ev->txn);
+	case PROTO_ACT_GRANT:
+		grant(op, ev);
+		return 0;
+	case PROTO_ACT_QUEUE:
+		return home_queue(op->ref.home, ev);
+	case PROTO_ACT_NEXT:
+		next_waiting(op);
+		return 0;
+	default: /* ZAP, PROTECT: done before the state was stored */
+		return 0;
+	}
+}
+
+static int act_all(struct op *op, const struct proto_event *ev,
+		   const struct proto_actions *acts)
+{
+	int i, err;
+
+	for (i = 0; i < acts->nr; i++) {
+		err = act(op, ev, &acts->act[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int home_event(struct op *op, const struct proto_event *ev)
+{
+	struct proto_site site = site_of(op);
+	struct proto_actions acts;
+	int err;
+
+	if (!op->ref.home)
+		return -EPROTO;
+	err = proto_home(&site, &op->ref.home->home, ev, &acts);
+	if (err)
+		return err;
+	return act_all(op, ev, &acts);
+}
+
+/* May the page go now? Zero: yes, and nobody here has it any more. */
+static int take(struct op *op, const struct proto_event *ev,
+		const struct proto_actions *acts)
+{
+	struct dsm_page *page = op->ref.page;
+	u8 act = acts->nr ? acts->act[0].act : 0;
+	u32 us;
+	int err;
+
+	if (act != PROTO_ACT_ZAP && act != PROTO_ACT_PROTECT)
+		return 0;
+	us = page_stay_us(page, ev->requester);
+	if (us) {
+		vm_stat(vm_of(op), residency_waits);
+		take_defer(op, ev, us);
+		return -EBUSY;
+	}
+	err = act == PROTO_ACT_ZAP ? frame_zap(&op->ref) :
+				     frame_protect(&op->ref);
+	if (err) {
+		vm_stat(vm_of(op), take_backoffs);
+		take_defer(op, ev, 0);
+		return err;
+	}
+	if (!proto_can_write(page->node.state)) {
+		vm_stat(vm_of(op), invalidations);
+		return 0;
+	}
+	vm_stat(vm_of(op), takes);
+	page_lost(page, ev->requester);
+	return 0;
+}
+
+static int node_event(struct op *op, const struct proto_event *ev,
+		      enum proto_access *out_access)
+{
+	struct proto_node next = op->ref.page->node;
+	struct proto_site site = site_of(op);
+	struct proto_actions acts;
+	int err;
+
+	err = proto_node(&site, &next, ev, &acts, out_access);
+	if (err)
+		return err;
+	if (take(op, ev, &acts))
+		return 0;
+	op->ref.page->node = next;
+	return act_all(op, ev, &acts);
+}
+
+static int one_event(struct op *op, const struct proto_event *ev,
+		     enum proto_access *out_access)
+{
+	trace_dsm_event(&op->ref, ev, ev->from);
+	if (proto_is_for_home(ev->event))
+		return home_event(op, ev);
+	return node_event(op, ev, out_access);
+}
+
+static int run(struct op *op, const struct proto_event *ev,
+	       enum proto_access *out_access)
+{
+	struct proto_event self_ev;
+	enum proto_access none;
+	int err;
+
+	page_assert_locked(&op->ref);
+	err = one_event(op, ev, out_access);
+	while (!err && next_self(op, &self_ev))
+		err = one_event(op, &self_ev, &none);
+	return err;
+}
+
+int act_event(struct op *op, const struct proto_event *ev)
+{
+	enum proto_access none;
+
+	return run(op, ev, &none);
+}
+
+/* ---- local accesses ---- */
+
+static bool allows(u8 state, u8 want)
+{
+	return want == PROTO_WRITE ? proto_can_write(state) :
+				     proto_can_read(state);
+}
+
+/* What a request needs is reserved before it is sent. */
+static int prepare(struct op *op, u8 want, u32 *out_txn)
+{
+	u8 state = op->ref.page->node.state;
+
+	*out_txn = 0;
+	if (allows(state, want) || proto_is_transient(state))
+		return 0;
+	if (!home_is_simple(&op->ref))
+		return fetch_begin(op->ref.mem, op->ref.index, out_txn);
+	*out_txn = FETCH_LOCAL_TXN;
+	if (!op->ref.page->frame)
+		op->frame = frame_alloc();
+	return op->frame || op->ref.page->frame ? 0 : -ENOMEM;
+}
+
+static void count_request(struct op *op, u8 want, u8 state_before)
+{
+	struct dsm_vm *vm = vm_of(op);
+
+	vm_stat(vm, faults);
+	if (want == PROTO_READ)
+		vm_stat(vm, faults_remote_read);
+	else if (state_before == PROTO_S)
+		vm_stat(vm, faults_upgrade);
+	else
+		vm_stat(vm, faults_remote_write);
+}
+
+int act_access(struct op *op, u8 want)
+{
+	u8 before = op->ref.page->node.state;
+	struct proto_event ev = { .event = want, .from = vm_of(op)->self };
+	enum proto_access access;
+	int err;
+
+	if (vm_is_dead(vm_of(op)))
+		return -EIO;
+	err = prepare(op, want, &ev.txn);
+	if (err)
+		return err;
+	if (ev.txn && want == PROTO_WRITE)
+		page_write_wanted(op->ref.page);
+	if (ev.txn && ev.txn != FETCH_LOCAL_TXN)
+		count_request(op, want, before);
+	err = run(op, &ev, &access);
+	if (op->frame) {
+		put_page(op->frame);
+		op->frame = NULL;
+	}
+	if (err) {
+		fetch_end(ev.txn);
+		vm_fail(vm_of(op), err, "memory object %u page %llu: rules broken here",
+			op->ref.mem->id, op->ref.index);
+		return -EIO;
+	}
+	return allows(op->ref.page->node.state, want) ? 0 : -EAGAIN;
+}

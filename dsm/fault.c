@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/fault.c - faults in mappings of a memory object: of the guest (KVM faults
+ * for it), the VMM, its devices, the kernel. What an access needs is act.c's.
+ */
+#include <linux/file.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+#include "internal.h"
+
+#define COMPLAIN_AFTER_MS 10000
+
+static bool can_retry(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_ALLOW_RETRY;
+}
+
+static bool must_not_wait(const struct vm_fault *vmf)
+{
+	return can_retry(vmf) && vmf->flags & FAULT_FLAG_RETRY_NOWAIT;
+}
+
+/* KVM's worker for a fault that did not wait always faults for write, which
+ * would take the page from its readers. It only has to wait: what its fault
+ * returns is ignored and the vCPU faults again.
+ */
+static bool is_read_in_disguise(const struct page_ref *ref,
+				const struct vm_fault *vmf)
+{
+	return current->flags & PF_WQ_WORKER &&
+	       vmf->flags & FAULT_FLAG_WRITE &&
+	       ref->page->flags & PAGE_F_WISH_READ;
+}
+
+static void set_wish(const struct page_ref *ref, const struct vm_fault *vmf)
+{
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		ref->page->flags &= ~PAGE_F_WISH_READ;
+	else
+		ref->page->flags |= PAGE_F_WISH_READ;
+}
+
+/* The first use of a grant ends a fault that was counted when it began. */
+static void count_hit(const struct page_ref *ref)
+{
+	if (!(ref->page->flags & PAGE_F_COUNTED)) {
+		vm_stat(ref->mem->vm, faults);
+		vm_stat(ref->mem->vm, faults_local);
+	}
+	ref->page->flags &= ~PAGE_F_COUNTED;
+}
+
+/* Locked until it is mapped, so that no taker comes in between. */
+static vm_fault_t give_frame(const struct page_ref *ref, struct vm_fault *vmf)
+{
+	struct page *frame = ref->page->frame;
+
+	lock_page(frame);
+	get_page(frame);
+	vmf->page = frame;
+	page_used(ref->page);
+	count_hit(ref);
+	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t error_to_fault(int err)
+{
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+/* VM_FAULT_RETRY: has to wait for @out_want. */
+static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf, u8 *out_want)
+{
+	bool disguised;
+	int err;
+
+	page_lock(&op->ref);
+	disguised = is_read_in_disguise(&op->ref, vmf);
+	*out_want = vmf->flags & FAULT_FLAG_WRITE && !disguised ? PROTO_WRITE :
+								 PROTO_READ;
+	err = act_access(op, *out_want);
+	if (err == -EAGAIN && must_not_wait(vmf))
+		set_wish(&op->ref, vmf);
+	if (!err && disguised)
+		op->ref.page->flags &= ~PAGE_F_WISH_READ;
+	if (!err && !disguised) {
+		vm_fault_t ret = give_frame(&op->ref, vmf);
+
+		page_unlock(&op->ref);
+		return ret;
+	}
+	page_unlock(&op->ref);
+	return err == -EAGAIN ? VM_FAULT_RETRY : error_to_fault(err);
+}
+
+/* Looked at without the lock: whoever waited asks the rules again. */
+static bool is_settled(const struct page_ref *ref, u8 want)
+{
+	u8 state = READ_ONCE(ref->page->node.state);
+
+	return !proto_is_transient(state) ||
+	       (want == PROTO_READ && proto_can_read(state)) ||
+	       vm_is_dead(ref->mem->vm);
+}
+
+static void complain(const struct page_ref *ref)
+{
+	pr_warn_ratelimited("dvmm-dsm: vm %x: page %llu of memory object %u: no answer for %u ms (state %s, txn %u)\n",
+			    ref->mem->vm->id, ref->index, ref->mem->id,
+			    COMPLAIN_AFTER_MS,
+			    proto_node_state_name(ref->page->node.state),
+			    ref->page->node.txn);
+}
+
+/* Ends by the answer, a fatal signal, or the death of the VM: dsm_vm_kill(), or
+ * any of its nodes is lost. Return: 0 or -ERESTARTSYS
+ */
+int fault_wait(const struct page_ref *ref, u8 want)
+{
+	struct wait_queue_head *wait = page_wait_queue(ref->page);
+	u64 start = ktime_get_ns();
+	long left;
+
+	do {
+		left = wait_event_killable_timeout(*wait, is_settled(ref, want),
+				msecs_to_jiffies(COMPLAIN_AFTER_MS));
+		if (!left)
+			complain(ref);
+	} while (!left);
+	vm_stat_add(ref->mem->vm, DVMM_STAT_VM_fault_wait_ns,
+		    ktime_get_ns() - start);
+	return left < 0 ? left : 0;
+}
+
+/* The fault comes back: waits without the mmap_lock. *@out_file holds the mem. */
+static vm_fault_t wait_unlocked(struct op *op, struct vm_fault *vmf, u8 want,
+				struct file **out_file)
+{
+	*out_file = get_file(vmf->vma->vm_file);
+	compat_release_fault_lock(vmf);
+	fault_wait(&op->ref, want);
+	return VM_FAULT_RETRY;
+}
+
+static vm_fault_t fault_in_vm(struct dsm_mem *mem, struct vm_fault *vmf,
+			      struct file **out_file)
+{
+	struct op op = {};
+	vm_fault_t ret;
+	u8 want;
+
+	if (page_get(mem, vmf->pgoff, &op.ref))
+		return VM_FAULT_OOM;
+	for (;;) {
+		ret = try_fault(&op, vmf, &want);
+		if (ret != VM_FAULT_RETRY || must_not_wait(vmf))
+			return ret;
+		if (can_retry(vmf))
+			return wait_unlocked(&op, vmf, want, out_file);
+		if (fault_wait(&op.ref, want))
+			return VM_FAULT_SIGBUS;
+	}
+}
+
+static vm_fault_t mem_fault(struct vm_fault *vmf)
+{
+	struct dsm_mem *mem = memfile_mem(vmf->vma->vm_file);
+	struct dsm_vm *vm = mem->vm;
+	struct file *file = NULL;
+	vm_fault_t ret;
+
+	if (vmf->pgoff >= mem->nr_pages || !vm_enter(vm))
+		return VM_FAULT_SIGBUS;
+	ret = fault_in_vm(mem, vmf, &file);
+	vm_leave(vm);
+	if (file)
+		fput(file);
+	return ret;
+}
+
+/* Not the second half of a fault that .fault has counted. */
+static bool was_mapped(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_ORIG_PTE_VALID &&
+	       pte_present(vmf->orig_pte);
+}
+
+/* A write to a page that is mapped read-only. It may not wait here: when the
+ * upgrade needs the wire, the mapping goes and the fault comes back by .fault.
+ */
+static vm_fault_t try_mkwrite(struct op *op, struct vm_fault *vmf)
+{
+	struct page *frame = vmf->page;
+	int err;
+
+	if (op->ref.page->frame != frame)
+		return VM_FAULT_NOPAGE;
+	err = act_access(op, PROTO_WRITE);
+	if (!err) {
+		lock_page(frame);
+		page_used(op->ref.page);
+		if (was_mapped(vmf))
+			count_hit(&op->ref);
+		return VM_FAULT_LOCKED;
+	}
+	if (err != -EAGAIN)
+		return error_to_fault(err);
+	if (must_not_wait(vmf))
+		set_wish(&op->ref, vmf);
+	unmap_mapping_pages(op->ref.mem->mapping, op->ref.index, 1, false);
+	return VM_FAULT_NOPAGE;
+}
+
+static vm_fault_t mem_page_mkwrite(struct vm_fault *vmf)
+{
+	struct dsm_mem *mem = memfile_mem(vmf->vma->vm_file);
+	struct op op = {};
+	vm_fault_t ret = VM_FAULT_OOM;
+
+	if (!vm_enter(mem->vm))
+		return VM_FAULT_SIGBUS;
+	if (!page_get(mem, vmf->pgoff, &op.ref)) {
+		page_lock(&op.ref);
+		ret = try_mkwrite(&op, vmf);
+		page_unlock(&op.ref);
+	}
+	vm_leave(mem->vm);
+	return ret;
+}
+
+const struct vm_operations_struct fault_vm_ops = {
+	.fault = mem_fault,
+	.page_mkwrite = mem_page_mkwrite,
+};

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/fetch.c - the requests of this node that run, by the name (txn) that the
+ * answers carry. A page answer carries nothing else.
+ */
+#include <linux/slab.h>
+
+#include "internal.h"
+
+struct fetch {
+	struct dsm_mem *mem; /* a reference */
+	u64 index;
+	struct page *frame; /* reserved, for an answer that says "zero" */
+};
+
+static DEFINE_XARRAY_ALLOC1(fetches); /* txn -> struct fetch */
+static u32 next_txn; /* xa_lock of fetches */
+
+static void fetch_free(struct fetch *fetch)
+{
+	if (fetch->frame)
+		put_page(fetch->frame);
+	mem_put(fetch->mem);
+	kfree(fetch);
+}
+
+int fetch_begin(struct dsm_mem *mem, u64 index, u32 *out_txn)
+{
+	struct fetch *fetch = kzalloc(sizeof(*fetch), GFP_KERNEL);
+	int err;
+
+	if (!fetch)
+		return -ENOMEM;
+	mem_get(mem);
+	fetch->mem = mem;
+	fetch->index = index;
+	fetch->frame = frame_alloc();
+	err = fetch->frame ? 0 : -ENOMEM;
+	if (!err)
+		err = xa_alloc_cyclic(&fetches, out_txn, fetch,
+				      XA_LIMIT(1, FETCH_LOCAL_TXN - 1),
+				      &next_txn, GFP_KERNEL);
+	if (err < 0) {
+		fetch_free(fetch);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void fetch_end(u32 txn)
+{
+	struct fetch *fetch;
+
+	if (txn == FETCH_LOCAL_TXN)
+		return;
+	fetch = xa_erase(&fetches, txn);
+	if (fetch)
+		fetch_free(fetch);
+}
+
+struct page *fetch_take_frame(u32 txn)
+{
+	struct page *frame = NULL;
+	struct fetch *fetch;
+
+	xa_lock(&fetches);
+	fetch = xa_load(&fetches, txn);
+	if (fetch)
+		swap(frame, fetch->frame);
+	xa_unlock(&fetches);
+	return frame;
+}
+
+bool fetch_find(u32 txn, struct dsm_mem **out_mem, u64 *out_index)
+{
+	struct fetch *fetch;
+
+	xa_lock(&fetches);
+	fetch = xa_load(&fetches, txn);
+	if (fetch) {
+		mem_get(fetch->mem);
+		*out_mem = fetch->mem;
+		*out_index = fetch->index;
+	}
+	xa_unlock(&fetches);
+	return fetch;
+}
+
+static struct fetch *erase_one(struct dsm_vm *vm)
+{
+	struct fetch *fetch;
+	unsigned long txn;
+
+	xa_lock(&fetches);
+	xa_for_each(&fetches, txn, fetch) {
+		if (fetch->mem->vm == vm) {
+			__xa_erase(&fetches, txn);
+			break;
+		}
+	}
+	xa_unlock(&fetches);
+	return fetch;
+}
+
+void fetch_end_all(struct dsm_vm *vm)
+{
+	struct fetch *fetch;
+
+	while ((fetch = erase_one(vm)))
+		fetch_free(fetch);
+}

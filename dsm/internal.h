@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* dsm/internal.h - what the files of this folder share.
+ *
+ * A memory object (mem) has a record (struct dsm_page) for each page that was
+ * ever touched here, and at the page's home a directory entry (struct
+ * dsm_home) beside it. "frame" is the struct page that holds the contents.
+ *
+ * Lock order: mmap_lock -> page lock (page_lock()) -> folio lock ->
+ * i_mmap_rwsem -> page table lock. A taker of a frame holds the page lock and
+ * only tries the folio lock, because a fault returns with the folio locked.
+ * No page lock is held while a peer is waited for.
+ */
+#ifndef DSM_INTERNAL_H
+#define DSM_INTERNAL_H
+
+#include <linux/completion.h>
+#include <linux/kref.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include "dsm.h"
+#include "proto.h"
+
+/* ---- vm.c: the memory of one VM on this node ---- */
+
+struct dsm_vm {
+	u32 id;
+	u8 self;
+	u8 origin;
+	u8 nr_nodes;
+	u8 node[DVMM_MAX_NODES]; /* the set bits of nodes */
+	u64 nodes;
+	struct dvmm_stats *stats; /* NULL once it may be gone */
+	const struct dsm_vm_ops *ops;
+	void *priv;
+
+	struct kref ref; /* the owner, and each mem */
+	refcount_t users; /* faults, handlers, takes: vm_enter() */
+	struct completion idle; /* users is zero */
+	bool dead;
+	atomic_t failed; /* fail_* is being set or set */
+	int fail_error;
+	char fail_reason[DVMM_REASON_SIZE];
+	struct work_struct fail_work;
+
+	struct mutex lock; /* adoption and making of mems; taken under no other */
+	u32 last_mem; /* lock */
+	struct xarray mems; /* id -> struct dsm_mem; changed under lock */
+	struct rcu_head rcu;
+};
+
+struct dsm_vm *vm_find(u32 id); /* vm_enter()ed, or NULL. Any context */
+bool vm_enter(struct dsm_vm *vm); /* false: it is ending. Any context */
+void vm_leave(struct dsm_vm *vm);
+void vm_get(struct dsm_vm *vm);
+void vm_put(struct dsm_vm *vm);
+__printf(3, 4) void vm_fail(struct dsm_vm *vm, int error, const char *fmt, ...);
+void vm_node_lost(u8 node); /* all VMs with a part there fail. May sleep */
+
+static inline bool vm_is_dead(const struct dsm_vm *vm)
+{
+	return READ_ONCE(vm->dead);
+}
+
+static inline bool vm_has_node(const struct dsm_vm *vm, u8 node)
+{
+	return node < DVMM_MAX_NODES && vm->nodes >> node & 1;
+}
+
+static inline void vm_stat_add(struct dsm_vm *vm, u32 nr, s64 amount)
+{
+	struct dvmm_stats *stats = READ_ONCE(vm->stats);
+
+	if (stats)
+		dvmm_stat_add(stats, nr, amount);
+}
+
+#define vm_stat(vm, name) vm_stat_add(vm, DVMM_STAT_VM_##name, 1)
+
+/* ---- mem.c: one memory object ---- */
+
+struct dsm_mem {
+	struct kref ref; /* vm->mems, the inode, takes and fetches */
+	struct dsm_vm *vm;
+	u32 id;
+	u32 home_policy;
+	u64 nr_pages;
+	struct file *file; /* vm->mems' reference */
+	struct address_space *mapping; /* of the inode; valid while file or a fault is */
+	struct xarray chunks; /* index / CHUNK_PAGES -> struct page_chunk */
+	atomic_long_t nr_resident;
+	atomic_long_t metadata_bytes;
+};
+
+struct dsm_mem *mem_add(struct dsm_vm *vm, u32 id, u32 home_policy, u64 bytes); /* vm->lock; also finds an equal one */
+int mem_create(struct dsm_vm *vm, u32 home_policy, u64 bytes, struct dsm_mem **out_mem); /* vm->lock; origin; tells the others */
+struct dsm_mem *mem_find(struct dsm_vm *vm, u32 id); /* caller is in the vm */
+void mem_get(struct dsm_mem *mem);
+void mem_put(struct dsm_mem *mem);
+void mem_zap_all(struct dsm_mem *mem); /* every mapping loses every page. May sleep */
+void mem_exit(void); /* waits for the last mem */
+
+/* ---- memfile.c: the file that is mapped ---- */
+
+struct file *memfile_create(struct dsm_mem *mem); /* its inode takes a reference of mem */
+struct dsm_mem *memfile_mem(struct file *file); /* NULL: not ours */
+int memfile_init(void);
+void memfile_exit(void);
+
+/* ---- page.c: the record of a page, its lock, its frame, its residency ---- */
+
+#define PAGE_F_USED 0x01 /* was mapped since it was granted */
+#define PAGE_F_TAKE 0x02 /* a take is put off */
+#define PAGE_F_WISH_READ 0x04 /* the fault that did not wait wanted to read */
+#define PAGE_F_COUNTED 0x08 /* the fault that will use the grant is counted */
+
+struct dsm_page {
+	struct proto_node node;
+	struct page *frame;
+	u32 granted_at; /* page_now() */
+	u32 lost_at; /* when write access was taken; 0 = never */
+	u16 rtt_us; /* of the link to the node that took it last */
+	u8 residency; /* half round trips that a grant is kept; 0 = the default */
+	u8 flags; /* PAGE_F_* */
+}; /* all: page lock; node.state is also looked at without it */
+
+struct waiting;
+
+struct dsm_home {
+	struct proto_home home;
+	struct waiting *waiting; /* requests that came while busy, oldest first */
+}; /* page lock of the page */
+
+struct page_ref {
+	struct dsm_mem *mem;
+	u64 index;
+	struct dsm_page *page;
+	struct dsm_home *home; /* NULL: home is elsewhere */
+};
+
+int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref); /* makes the record. May sleep. -ENOMEM */
+void page_lock(const struct page_ref *ref);
+void page_unlock(const struct page_ref *ref);
+void page_assert_locked(const struct page_ref *ref);
+struct wait_queue_head *page_wait_queue(const struct dsm_page *page);
+void page_wake_all(void); /* all waiters look again. Any context */
+
+void page_granted(const struct page_ref *ref); /* stamps, wakes */
+void page_used(struct dsm_page *page);
+void page_lost(struct dsm_page *page, u8 requester); /* write access was taken */
+void page_write_wanted(struct dsm_page *page); /* adapts the residency */
+u32 page_stay_us(const struct dsm_page *page, u8 requester); /* 0 = may go now */
+
+void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
+void page_drop_frame(const struct page_ref *ref);
+int frame_zap(const struct page_ref *ref); /* -EBUSY: pinned or locked */
+int frame_protect(const struct page_ref *ref); /* -EBUSY */
+struct page *frame_alloc(void);
+
+void page_free_frames(struct dsm_mem *mem); /* nothing maps or uses mem */
+void page_free_all(struct dsm_mem *mem);
+int page_init(void);
+void page_exit(void);
+
+/* ---- home.c: where the directory is, and who waits there ---- */
+
+u8 home_of(const struct dsm_mem *mem, u64 index);
+int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already */
+bool home_next(struct dsm_home *home, struct proto_event *out_ev);
+bool home_is_simple(const struct page_ref *ref); /* a request of ours ends without the wire */
+void home_free_waiting(struct dsm_home *home);
+
+/* ---- fetch.c: requests of this node that run ---- */
+
+#define FETCH_LOCAL_TXN PROTO_TXN_MASK /* for requests that end before the page lock is dropped */
+
+int fetch_begin(struct dsm_mem *mem, u64 index, u32 *out_txn); /* May sleep */
+void fetch_end(u32 txn);
+struct page *fetch_take_frame(u32 txn); /* the frame reserved for it */
+bool fetch_find(u32 txn, struct dsm_mem **out_mem, u64 *out_index); /* takes a reference */
+void fetch_end_all(struct dsm_vm *vm); /* nobody is in the vm */
+
+/* ---- act.c: asks the rules and does what they say ---- */
+
+#define OP_QUEUE 8
+
+/* One run of the rules on one page, under its lock. */
+struct op {
+	struct page_ref ref;
+	struct page *frame; /* came with the event, or is spare; taken if used */
+	struct take *take; /* the event was put off in this one; NULL when it is used again */
+	struct proto_event queue[OP_QUEUE]; /* events for ourselves */
+	u8 first;
+	u8 nr;
+};
+
+int act_event(struct op *op, const struct proto_event *ev);
+int act_access(struct op *op, u8 want); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM */
+
+/* ---- fault.c ---- */
+
+extern const struct vm_operations_struct fault_vm_ops;
+
+int fault_wait(const struct page_ref *ref, u8 want); /* after -EAGAIN. Killable: -ERESTARTSYS */
+
+/* ---- take.c: takes that are put off ---- */
+
+void take_defer(struct op *op, const struct proto_event *ev, u32 us);
+int take_init(void);
+void take_exit(void);
+
+/* ---- serve.c: what comes from other nodes ---- */
+
+int serve_send(struct dsm_mem *mem, u64 index, u8 node, const struct proto_event *ev);
+int serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev, struct page *frame);
+int serve_announce(struct dsm_mem *mem); /* waits for all nodes */
+int serve_init(void);
+void serve_exit(void);
+
+#endif

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/page.c - the record of a page: its lock, its residency, its frame.
+ * What may happen to it is decided by proto.c and done by act.c.
+ */
+#include <linux/hash.h>
+#include <linux/highmem.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define CHUNK_PAGES 64
+#define NR_LOCKS_SHIFT 10
+
+/* Residency, in half round trips. */
+#define STAY_DEFAULT 2
+#define STAY_MIN 1
+#define STAY_MAX 40
+#define STAY_MAX_SHARED 2
+/* A grant nobody has used: its thread may have been killed. */
+#define UNUSED_LIMIT_US 20000
+#define RTT_MAX_US 20000
+
+/* Records are small and many, so they share locks and wait queues by hash. */
+struct page_slot {
+	struct mutex lock; /* order: see internal.h; never two at a time */
+	struct wait_queue_head wait;
+} ____cacheline_aligned_in_smp;
+
+struct page_chunk {
+	struct dsm_page page[CHUNK_PAGES];
+	struct dsm_home home[]; /* CHUNK_PAGES at the home, else none */
+};
+
+static struct page_slot *slots;
+static struct kmem_cache *node_chunks;
+static struct kmem_cache *home_chunks;
+static atomic_long_t nr_frames = ATOMIC_LONG_INIT(0);
+
+/* ---- records ---- */
+
+static size_t chunk_bytes(bool at_home)
+{
+	return offsetof(struct page_chunk, home[at_home ? CHUNK_PAGES : 0]);
+}
+
+static bool is_home(const struct dsm_mem *mem, u64 index)
+{
+	return home_of(mem, index) == mem->vm->self;
+}
+
+static void chunk_free(struct page_chunk *chunk, bool at_home)
+{
+	kmem_cache_free(at_home ? home_chunks : node_chunks, chunk);
+}
+
+static struct page_chunk *chunk_make(struct dsm_mem *mem, u64 index)
+{
+	bool at_home = is_home(mem, index);
+	struct page_chunk *chunk, *old;
+
+	chunk = kmem_cache_zalloc(at_home ? home_chunks : node_chunks,
+				  GFP_KERNEL);
+	if (!chunk)
+		return NULL;
+	old = xa_cmpxchg(&mem->chunks, index / CHUNK_PAGES, NULL, chunk,
+			 GFP_KERNEL);
+	if (!old) {
+		atomic_long_add(chunk_bytes(at_home), &mem->metadata_bytes);
+		return chunk;
+	}
+	chunk_free(chunk, at_home);
+	return xa_is_err(old) ? NULL : old;
+}
+
+int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
+{
+	struct page_chunk *chunk = xa_load(&mem->chunks, index / CHUNK_PAGES);
+	unsigned int i = index % CHUNK_PAGES;
+
+	if (!chunk)
+		chunk = chunk_make(mem, index);
+	if (!chunk)
+		return -ENOMEM;
+	*out_ref = (struct page_ref){
+		.mem = mem,
+		.index = index,
+		.page = &chunk->page[i],
+		.home = is_home(mem, index) ? &chunk->home[i] : NULL,
+	};
+	return 0;
+}
+
+void page_free_all(struct dsm_mem *mem)
+{
+	struct page_chunk *chunk;
+	unsigned long nr;
+	bool at_home;
+	int i;
+
+	xa_for_each(&mem->chunks, nr, chunk) {
+		at_home = is_home(mem, (u64)nr * CHUNK_PAGES);
+		for (i = 0; at_home && i < CHUNK_PAGES; i++)
+			home_free_waiting(&chunk->home[i]);
+		chunk_free(chunk, at_home);
+		cond_resched();
+	}
+	xa_destroy(&mem->chunks);
+}
+
+/* ---- the lock and the waiters ---- */
+
+static struct page_slot *slot_of(const struct dsm_page *page)
+{
+	return &slots[hash_ptr(page, NR_LOCKS_SHIFT)];
+}
+
+void page_lock(const struct page_ref *ref)
+{
+	mutex_lock(&slot_of(ref->page)->lock);
+}
+
+void page_unlock(const struct page_ref *ref)
+{
+	mutex_unlock(&slot_of(ref->page)->lock);
+}
+
+void page_assert_locked(const struct page_ref *ref)
+{
+	lockdep_assert_held(&slot_of(ref->page)->lock);
+}
+
+struct wait_queue_head *page_wait_queue(const struct dsm_page *page)
+{
+	return &slot_of(page)->wait;
+}
+
+void page_wake_all(void)
+{
+	int i;
+
+	for (i = 0; i < 1 << NR_LOCKS_SHIFT; i++)
+		wake_up_all(&slots[i].wait);
+}
+
+/* ---- residency ---- */
+
+/* In units of 1024 ns; wraps after 73 minutes, which then costs one short wait. */
+static u32 page_now(void)
+{
+	return ktime_get_ns() >> 10 ?: 1;
+}
+
+static u32 rtt_us(u8 node)
+{
+	return clamp_t(u64, dvmm_link_rtt_ns(node) / 1000, 1, RTT_MAX_US);
+}
+
+void page_granted(const struct page_ref *ref)
+{
+	page_assert_locked(ref);
+	ref->page->granted_at = page_now();
+	ref->page->flags &= ~PAGE_F_USED;
+	wake_up_all(page_wait_queue(ref->page));
+}
+
+void page_used(struct dsm_page *page)
+{
+	if (page->flags & PAGE_F_USED)
+		return;
+	page->flags |= PAGE_F_USED;
+	page->granted_at = page_now();
+}
+
+void page_lost(struct dsm_page *page, u8 requester)
+{
+	page->lost_at = page_now();
+	page->rtt_us = rtt_us(requester);
+}
+
+/* Write access wanted back at once: two nodes write this page in turn, and each
+ * gets more done if it keeps the page longer.
+ */
+void page_write_wanted(struct dsm_page *page)
+{
+	u8 stay = page->residency ?: STAY_DEFAULT;
+
+	if (!page->lost_at)
+		return;
+	if (page_now() - page->lost_at < 2 * page->rtt_us)
+		page->residency = min(stay * 2, STAY_MAX);
+	else
+		page->residency = max(stay / 2, STAY_MIN);
+}
+
+u32 page_stay_us(const struct dsm_page *page, u8 requester)
+{
+	u32 age = page_now() - page->granted_at;
+	u32 rtt = rtt_us(requester);
+	u32 stay = page->residency ?: STAY_DEFAULT;
+
+	if (!(page->flags & PAGE_F_USED))
+		return age < max(UNUSED_LIMIT_US, STAY_MAX / 2 * rtt) ? rtt : 0;
+	if (!proto_can_write(page->node.state))
+		stay = min_t(u32, stay, STAY_MAX_SHARED);
+	stay = stay * rtt / 2;
+	return age < stay ? stay - age : 0;
+}
+
+/* ---- frames ---- */
+
+struct page *frame_alloc(void)
+{
+	return alloc_page(GFP_HIGHUSER);
+}
+
+static void count_frames(struct dsm_mem *mem, int nr)
+{
+	atomic_long_add(nr, &nr_frames);
+	atomic_long_add(nr, &mem->nr_resident);
+	vm_stat_add(mem->vm, DVMM_STAT_VM_pages_resident, nr);
+}
+
+void page_set_frame(const struct page_ref *ref, struct page *frame)
+{
+	/* Only a build that skips invalidations on purpose has one left. */
+	if (ref->page->frame)
+		page_drop_frame(ref);
+	frame->mapping = ref->mem->mapping;
+	frame->index = ref->index;
+	ref->page->frame = frame;
+	count_frames(ref->mem, 1);
+}
+
+static void frame_detach(struct page *frame)
+{
+	frame->mapping = NULL;
+	frame->index = 0;
+	ClearPageDirty(frame);
+}
+
+void page_drop_frame(const struct page_ref *ref)
+{
+	struct page *frame = ref->page->frame;
+
+	page_assert_locked(ref);
+	if (page_mapped(frame))
+		unmap_mapping_pages(ref->mem->mapping, ref->index, 1, false);
+	ref->page->frame = NULL;
+	frame_detach(frame);
+	put_page(frame);
+	count_frames(ref->mem, -1);
+}
+
+/* The folio lock keeps faults that are on their way from mapping it; the frozen
+ * count proves that neither DMA nor KVM nor a system call has a hand on it.
+ */
+int frame_zap(const struct page_ref *ref)
+{
+	struct page *frame = ref->page->frame;
+	int err = -EBUSY;
+
+	page_assert_locked(ref);
+	if (!trylock_page(frame))
+		return -EBUSY;
+	if (page_mapped(frame))
+		unmap_mapping_pages(ref->mem->mapping, ref->index, 1, false);
+	if (page_ref_freeze(frame, 1)) {
+		page_ref_unfreeze(frame, 1);
+		err = 0;
+	}
+	unlock_page(frame);
+	return err;
+}
+
+int frame_protect(const struct page_ref *ref)
+{
+	struct page *frame = ref->page->frame;
+	int err = 0;
+
+	page_assert_locked(ref);
+	if (!trylock_page(frame))
+		return -EBUSY;
+	if (page_mapped(frame))
+		folio_mkclean(page_folio(frame));
+	if (page_count(frame) != 1 + compat_page_mapcount(frame))
+		err = -EBUSY;
+	unlock_page(frame);
+	return err;
+}
+
+void page_free_frames(struct dsm_mem *mem)
+{
+	struct page_chunk *chunk;
+	unsigned long nr;
+	int i;
+
+	xa_for_each(&mem->chunks, nr, chunk) {
+		for (i = 0; i < CHUNK_PAGES; i++) {
+			struct page *frame = chunk->page[i].frame;
+
+			if (!frame)
+				continue;
+			chunk->page[i].frame = NULL;
+			frame_detach(frame);
+			put_page(frame);
+			count_frames(mem, -1);
+		}
+		cond_resched();
+	}
+}
+
+/* ---- load and unload ---- */
+
+static int make_slots(void)
+{
+	int i;
+
+	slots = kvcalloc(1 << NR_LOCKS_SHIFT, sizeof(*slots), GFP_KERNEL);
+	if (!slots)
+		return -ENOMEM;
+	for (i = 0; i < 1 << NR_LOCKS_SHIFT; i++) {
+		mutex_init(&slots[i].lock);
+		init_waitqueue_head(&slots[i].wait);
+	}
+	return 0;
+}
+
+int page_init(void)
+{
+	int err = make_slots();
+
+	if (err)
+		return err;
+	err = -ENOMEM;
+	node_chunks = kmem_cache_create("dvmm_page", chunk_bytes(false), 0, 0,
+					NULL);
+	if (!node_chunks)
+		goto free_slots;
+	home_chunks = kmem_cache_create("dvmm_page_home", chunk_bytes(true), 0,
+					0, NULL);
+	if (!home_chunks)
+		goto free_node_chunks;
+	return 0;
+
+free_node_chunks:
+	kmem_cache_destroy(node_chunks);
+free_slots:
+	kvfree(slots);
+	return err;
+}
+
+void page_exit(void)
+{
+	long left = atomic_long_read(&nr_frames);
+
+	if (left)
+		pr_err("dvmm-dsm: %ld guest pages are leaked\n", left);
+	kmem_cache_destroy(home_chunks);
+	kmem_cache_destroy(node_chunks);
+	kvfree(slots);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* dsm/trace.h - tracepoints dvmm_dsm:*. The pair (requester, txn) names a
+ * transaction on every node it touches.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM dvmm_dsm
+
+#if !defined(DSM_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define DSM_TRACE_H
+
+#include <linux/tracepoint.h>
+#include "internal.h"
+
+DECLARE_EVENT_CLASS(dsm_page_class,
+	TP_PROTO(const struct page_ref *ref, const struct proto_event *ev,
+		 u64 peer),
+	TP_ARGS(ref, ev, peer),
+	TP_STRUCT__entry(
+		__field(u32, vm)
+		__field(u32, mem)
+		__field(u64, index)
+		__field(u64, peer)
+		__field(u32, txn)
+		__field(u8, event)
+		__field(u8, requester)
+		__field(u8, grant)
+		__field(u8, acks)
+		__field(u8, state)
+	),
+	TP_fast_assign(
+		__entry->vm = ref->mem->vm->id;
+		__entry->mem = ref->mem->id;
+		__entry->index = ref->index;
+		__entry->peer = peer;
+		__entry->txn = ev->txn;
+		__entry->event = ev->event;
+		__entry->requester = ev->requester;
+		__entry->grant = ev->grant;
+		__entry->acks = ev->acks;
+		__entry->state = ref->page->node.state;
+	),
+	TP_printk("vm=%x mem=%u page=%llu %s peer=%llx txn=%u requester=%u grant=%u acks=%u state=%s",
+		  __entry->vm, __entry->mem, __entry->index,
+		  proto_event_name(__entry->event), __entry->peer,
+		  __entry->txn, __entry->requester, __entry->grant,
+		  __entry->acks, proto_node_state_name(__entry->state))
+);
+
+/* An event was handled: a message of node @peer, or a local access. */
+DEFINE_EVENT(dsm_page_class, dsm_event,
+	TP_PROTO(const struct page_ref *ref, const struct proto_event *ev,
+		 u64 peer),
+	TP_ARGS(ref, ev, peer));
+
+/* A message was sent to the nodes in the set @peer. */
+DEFINE_EVENT(dsm_page_class, dsm_send,
+	TP_PROTO(const struct page_ref *ref, const struct proto_event *ev,
+		 u64 peer),
+	TP_ARGS(ref, ev, peer));
+
+/* A take was put off by @peer microseconds. */
+DEFINE_EVENT(dsm_page_class, dsm_defer,
+	TP_PROTO(const struct page_ref *ref, const struct proto_event *ev,
+		 u64 peer),
+	TP_ARGS(ref, ev, peer));
+
+#endif
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
