@@ -68,6 +68,7 @@ static int level_of(uint32_t kind)
 	switch (kind) {
 	case DVMM_EVENT_LINK_REFUSED:
 	case DVMM_EVENT_LINK_SUSPECT:
+	case DVMM_EVENT_LINK_DOWN:
 	case DVMM_EVENT_VM_UNSUPPORTED:
 		return LOG_WARNING;
 	case DVMM_EVENT_LINK_LOST:
@@ -79,19 +80,11 @@ static int level_of(uint32_t kind)
 	}
 }
 
+/* Of an old wish only the VM can tell whether it still stands. */
 static void act_on(struct agent *agent, const struct dvmm_event *event, bool is_history)
 {
-	switch (event->kind) {
-	case DVMM_EVENT_SLICE_WANTED:
-		/* Of an old wish only the VM can tell whether it still stands. */
-		if (!is_history || vm_is_here(agent, event->vm_id))
-			slices_start_one(agent, event->vm_id);
-		break;
-	case DVMM_EVENT_LINK_LOST:
-		if (!is_history)
-			kmod_link_lost(agent, event->node_id);
-		break;
-	}
+	if (event->kind == DVMM_EVENT_SLICE_WANTED && (!is_history || vm_is_here(agent, event->vm_id)))
+		slices_start_one(agent, event->vm_id);
 }
 
 static void on_event(const struct dvmm_event *event, void *arg)

@@ -16,7 +16,6 @@ struct agent {
 	sd_event *loop;
 	int control; /* /dev/dvmm/control */
 	int link_fds[DVMM_MAX_NODES]; /* by node id; -1: none. Each keeps its link */
-	sd_event_source *relink; /* timer; armed while a lost link waits */
 	struct events *events;
 	struct slices *slices;
 	struct server *server;
@@ -26,7 +25,6 @@ struct agent {
 int kmod_open(struct agent *agent);
 int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE]);
 int kmod_add_links(struct agent *agent);
-void kmod_link_lost(struct agent *agent, uint32_t node_id);
 void kmod_close(struct agent *agent);
 
 /* events.c: kernel events, the last NR_EVENTS_KEPT of them. */

@@ -7,8 +7,6 @@
 #include <unistd.h>
 #include "internal.h"
 
-#define RELINK_AFTER_US (2 * 1000 * 1000)
-
 /* Of this product: what makes a UUID of ours out of the machine's own id. */
 static const sd_id128_t application =
 	SD_ID128_MAKE(d7, 1c, 5e, 0a, 93, 44, 4b, 0f, 8a, 61, 27, e5, 70, 3d, 19, c8);
@@ -102,11 +100,11 @@ static int add_link(struct agent *agent, const struct config_node *peer)
 	return 0;
 }
 
+/* A link that is lost comes up again by itself when its node is back. */
 int kmod_add_links(struct agent *agent)
 {
 	for (uint32_t i = 0; i < agent->config.nr_peers; i++) {
-		const struct config_node *peer = &agent->config.peers[i];
-		int err = agent->link_fds[peer->id] < 0 ? add_link(agent, peer) : 0;
+		int err = add_link(agent, &agent->config.peers[i]);
 
 		if (err)
 			return err;
@@ -114,32 +112,8 @@ int kmod_add_links(struct agent *agent)
 	return 0;
 }
 
-static int on_relink(sd_event_source *source, uint64_t usec, void *arg)
-{
-	struct agent *agent = arg;
-
-	(void)source;
-	(void)usec;
-	agent->relink = sd_event_source_unref(agent->relink);
-	kmod_add_links(agent);
-	return 0;
-}
-
-/* A lost link is lost for good: wait for the node to come back with a new one. */
-void kmod_link_lost(struct agent *agent, uint32_t node_id)
-{
-	if (node_id >= DVMM_MAX_NODES || agent->link_fds[node_id] < 0)
-		return;
-	close(agent->link_fds[node_id]);
-	agent->link_fds[node_id] = -1;
-	if (!agent->relink)
-		sd_event_add_time_relative(agent->loop, &agent->relink, CLOCK_MONOTONIC,
-					   RELINK_AFTER_US, 0, on_relink, agent);
-}
-
 void kmod_close(struct agent *agent)
 {
-	sd_event_source_unref(agent->relink);
 	for (int id = 0; id < DVMM_MAX_NODES; id++)
 		if (agent->link_fds[id] >= 0)
 			close(agent->link_fds[id]);

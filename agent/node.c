@@ -35,7 +35,7 @@ static const char *peer_state(struct agent *agent, uint32_t id)
 	struct dvmm_link_get link;
 
 	if (dvmm_link_get(agent->control, id, &link))
-		return "lost";
+		return "?";
 	return dvmm_link_state_word(link.out_state);
 }
 
@@ -53,10 +53,9 @@ json_t *method_node_list(struct request *request)
 	return list;
 }
 
-/* A link that was lost and is not yet added again is unknown to the kernel. */
 static json_t *link_row(struct agent *agent, const struct config_node *peer)
 {
-	struct dvmm_link_get link = { .out_state = DVMM_LINK_LOST, .out_addr = peer->addr };
+	struct dvmm_link_get link = { .out_addr = peer->addr };
 	char addr[DVMM_ADDR_TEXT_SIZE];
 	bool is_up;
 

@@ -44,7 +44,7 @@ static int add_link(struct stats *stats, const struct config_node *peer)
 	return add_stats(stats, DVMM_STAT_LINK, peer->id, object);
 }
 
-/* Of one peer, or of all; a link that is being added again has no counters now. */
+/* Of one peer, or of all. */
 static int add_links(struct stats *stats, const char *name)
 {
 	const struct config *config = &stats->request->agent->config;
@@ -56,7 +56,7 @@ static int add_links(struct stats *stats, const char *name)
 		if (name && strcmp(peer->name, name))
 			continue;
 		err = add_link(stats, peer);
-		if (name || (err && err != -ENOENT))
+		if (name || err)
 			return err;
 	}
 	return name ? -ENOENT : 0;
