@@ -67,7 +67,8 @@ static void check_pair(int a, int b, double seconds)
 	end = began + seconds;
 	on_two_cpus(a, b, player);
 	took = seconds_now() - began;
-	printf("ipi: vCPU %d - %d: %ld round trips, %.1f us each\n", a, b, nr_trips, took * 1e6 / (nr_trips + !nr_trips));
+	printf("ipi: vCPU %d - %d: %ld round trips, %.1f us each\n", a, b, nr_trips,
+	       took * 1e6 / (nr_trips + !nr_trips));
 	if (!nr_trips)
 		violation("no round trip between vCPU %d and %d", a, b);
 }

@@ -185,8 +185,16 @@ static void check_ping_pong(void)
 
 /* Message passing: who sees flag n sees data n; nothing goes back; the end is seen. */
 
-static page_t *mp_data, *mp_flag;
+static page_t *mp_data, *mp_flag, *mp_acks;	/* acks: a page for each reader */
 static int mp_writer;
+
+/* So that all readers hold both pages when they are written next. */
+static void wait_for_readers(uint64_t n)
+{
+	for (int i = 0; i < nr_threads; i++)
+		if (i != mp_writer)
+			spin_until(load(&mp_acks[i][0]) >= n, "waiting for a reader to see the flag");
+}
 
 static void write_messages(int self)
 {
@@ -196,6 +204,8 @@ static void write_messages(int self)
 		store(&(*mp_data)[n % WORDS], n);
 		store(&(*mp_data)[0], n);
 		store(&(*mp_flag)[0], n);
+		if (n % 2)
+			wait_for_readers(n);
 		looked[self]++;
 	}
 	store(&(*mp_data)[0], n);
@@ -220,6 +230,7 @@ static void read_messages(int self)
 				   "waiting for the writer's flag");
 		last_flag = flag;
 		last_data = data;
+		store(&mp_acks[self][0], flag);
 		looked[self]++;
 	} while (!end);
 	if (load(&(*mp_flag)[0]) != end || load(&(*mp_data)[0]) != end)
@@ -243,6 +254,7 @@ static void check_messages(void)
 		part_end = seconds_now() + (end - seconds_now()) / (nr_threads - mp_writer);
 		mp_data = pages_alloc(1);
 		mp_flag = pages_alloc(1);
+		mp_acks = pages_alloc(nr_threads);
 		on_each_cpu(nr_threads, messenger);
 	}
 }

@@ -257,11 +257,9 @@ static void forward_output(struct job *job, int *fd, uint32_t type)
 		n = read(*fd, data, sizeof(data));
 		if (n > 0)
 			send_frame(job->id, type, data, n);
-		else if (n < 0 && errno == EINTR)
-			continue;
 		else if (n < 0 && errno == EAGAIN)
 			return;
-		else
+		else if (!n || errno != EINTR)
 			close_fd(fd);	/* end, or EIO of a terminal hung up */
 	}
 }

@@ -2,13 +2,13 @@
 """A set of hosts on one segment, and the promise that nothing of it stays behind."""
 
 import os
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
-from . import kernels, process
+from . import kernels
 from .host import Host, OuterQemuAborted
 from .lan import Lan
 
@@ -17,12 +17,14 @@ class Testbed:
     """with Testbed(hosts=2, kernel='6.1') as bed: bed.hosts[0].run('uname -r')
 
     kernel may be a list, one for each host. Leaving the block, in whatever way,
-    ends every process it started.
+    ends every process it started. Without out_dir the logs are kept only when the
+    block fails or keep_logs is set.
     """
 
     def __init__(self, hosts=2, kernel="6.1", cpus=1, mem="2G", out_dir=None, modules=None, append=""):
         self.out_dir = os.path.abspath(out_dir) if out_dir else tempfile.mkdtemp(prefix="dvmm-testbed-")
         os.makedirs(self.out_dir, exist_ok=True)
+        self.keep_logs = bool(out_dir)
         self.modules, self.append = modules, append
         per_host = kernel if isinstance(kernel, list) else [kernel] * hosts
         self.releases = [kernels.find(version) for version in per_host]
@@ -34,12 +36,16 @@ class Testbed:
         try:
             self.power_on()
         except BaseException:
-            self.close()
+            self.__exit__(*sys.exc_info())
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         self.close()
+        if failure:
+            print(f"# logs of the hosts: {self.out_dir}", file=sys.stderr, flush=True)
+        elif not self.keep_logs:
+            shutil.rmtree(self.out_dir)
 
     def power_on(self):
         kernels.tool("controld", "-static", "-lutil")

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 
 from . import kernels, process
 from .control import Control, Deadline
@@ -79,7 +80,7 @@ class Host:
         qmp, qmp_theirs = socket.socketpair()
         fds = (control_theirs.fileno(), qmp_theirs.fileno(), self.plug.fileno())
         with open(f"{self.serial}.qemu", "ab") as errors:
-            self.qemu = process.spawn(self.command(*fds), pass_fds=fds, stdin=process.subprocess.DEVNULL,
+            self.qemu = process.spawn(self.command(*fds), pass_fds=fds, stdin=subprocess.DEVNULL,
                                       stdout=errors, stderr=errors)
         control_theirs.close()
         qmp_theirs.close()
@@ -127,7 +128,7 @@ class Host:
         self.start("sync; busybox poweroff -f")
         try:
             self.qemu.wait(timeout)
-        except process.subprocess.TimeoutExpired as err:
+        except subprocess.TimeoutExpired as err:
             raise Deadline(f"{self.name}: no power-off in {timeout} s") from err
 
     def release_all(self):
@@ -147,7 +148,7 @@ class Host:
         """The exception that says how this host ended."""
         try:
             code = self.qemu.wait(5)
-        except process.subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired:
             return HostDied(f"{self.name}: control daemon ended\n{self.log_tail()}")
         if not self.is_wanted:
             return HostDied(f"{self.name} was switched off")
