@@ -3,6 +3,10 @@
 #include <linux/module.h>
 #include "internal.h"
 
+static unsigned int wire_version = DVMM_WIRE_VERSION;
+module_param(wire_version, uint, 0400);
+MODULE_PARM_DESC(wire_version, "what to tell peers, to test that they refuse another one");
+
 static int __init dvmm_init(void)
 {
 	int err;
@@ -10,6 +14,7 @@ static int __init dvmm_init(void)
 	err = node_init(&self_node);
 	if (err)
 		return err;
+	self_node.wire_version = wire_version;
 	err = link_init();
 	if (err)
 		goto destroy_node;
