@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One emulated host: a QEMU machine with a stock kernel, and what a test does with it."""
 
+import functools
 import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import subprocess
 
 from . import kernels, process
@@ -44,6 +46,12 @@ def nested_kvm():
         except OSError:
             pass
     return None
+
+
+@functools.cache
+def tsc_append():
+    """An emulated TSC is this machine's, but a busy machine's hosts cannot measure it: tell them."""
+    return f"tsc_early_khz={subprocess.check_output([kernels.tool('tsc')], text=True).strip()}"
 
 
 class LinePrinter:
@@ -95,7 +103,8 @@ class Host:
         append = " ".join([
             "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1 tsc=reliable no_timer_check mitigations=off",
             f"testbed.kernel={self.release} testbed.cache={kernels.CACHE} testbed.top={kernels.TOP}",
-            f"testbed.host={self.n} testbed.svm={vendor or 'amd'} net.ifnames=0", self.bed.append])
+            f"testbed.host={self.n} testbed.svm={vendor or 'amd'} net.ifnames=0", self.bed.append,
+            "" if vendor else tsc_append()])
         return ["qemu-system-x86_64", *accel, "-M", "q35", "-name", self.name,
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-smp", str(self.cpus), "-m", str(self.mem),
