@@ -163,6 +163,26 @@ static int create_vm(struct run *run)
 	return STATUS_OK;
 }
 
+/* Returns whether the VM is dead, and then why. */
+static bool is_dead(struct run *run, char ret_reason[DVMM_REASON_SIZE])
+{
+	const char *state, *reason;
+	bool dead = false;
+	char id[24];
+	json_t *vm;
+
+	snprintf(id, sizeof(id), "%" JSON_INTEGER_FORMAT, run->vm_id);
+	if (client_call(run->client, "vm.info", json_pack("{s:s}", "vm", id), &vm, NULL))
+		return false;
+	if (!json_unpack(vm, "{s:s, s:s}", "state", &state, "reason", &reason) &&
+	    !strcmp(state, "dead")) {
+		snprintf(ret_reason, DVMM_REASON_SIZE, "%s", reason);
+		dead = true;
+	}
+	json_decref(vm);
+	return dead;
+}
+
 static int start_vm(struct run *run)
 {
 	char reason[DVMM_REASON_SIZE];
@@ -170,6 +190,9 @@ static int start_vm(struct run *run)
 
 	if (!err)
 		return STATUS_OK;
+	/* What died of its start also says why. */
+	if (!*reason)
+		is_dead(run, reason);
 	return fail(run, STATUS_FAILED, "cannot start: %s", *reason ? reason : strerror(-err));
 }
 
@@ -252,12 +275,22 @@ static void on_signal(struct run *run)
 	}
 }
 
+/* Events begin with the VM's name, which is said anyway. */
+static const char *without_name(const struct run *run, const char *text)
+{
+	size_t len = strlen(run->vm_name);
+
+	return !strncmp(text, run->vm_name, len) && !strncmp(text + len, ": ", 2) ? text + len + 2 :
+										    text;
+}
+
 static void on_death(struct run *run, const char *reason)
 {
 	if (run->death_said)
 		return;
 	run->death_said = true;
-	fail(run, 0, "the VM is dead: %s", reason && *reason ? reason : "no reason was given");
+	fail(run, 0, "the VM is dead: %s",
+	     *reason ? without_name(run, reason) : "no reason was given");
 	if (run->keep_dead)
 		return;
 	run->next_signal = SIGTERM;
@@ -320,19 +353,10 @@ static void supervise(struct run *run)
 /* The program may have ended before the news of its VM's death came here. */
 static void ask_for_death(struct run *run)
 {
-	const char *state, *reason;
-	char id[24];
-	json_t *vm;
+	char reason[DVMM_REASON_SIZE];
 
-	if (run->death_said || !client_is_open(run->events))
-		return;
-	snprintf(id, sizeof(id), "%" JSON_INTEGER_FORMAT, run->vm_id);
-	if (client_call(run->client, "vm.info", json_pack("{s:s}", "vm", id), &vm, NULL))
-		return;
-	if (!json_unpack(vm, "{s:s, s:s}", "state", &state, "reason", &reason) &&
-	    !strcmp(state, "dead"))
+	if (!run->death_said && client_is_open(run->events) && is_dead(run, reason))
 		on_death(run, reason);
-	json_decref(vm);
 }
 
 static int exit_status(const struct run *run)
