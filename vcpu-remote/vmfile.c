@@ -236,6 +236,8 @@ static const struct {
 	ONE(KVM_GET_DIRTY_LOG, get_dirty_log),
 	ONE(KVM_SET_GSI_ROUTING, set_routes),
 	ONE(KVM_SIGNAL_MSI, here_only),
+	ONE(KVM_IRQ_LINE, here_only), /* QEMU's IOAPIC; a route makes it an MSI */
+	ONE(KVM_IRQ_LINE_STATUS, here_only),
 	ONE(KVM_IRQFD, here_only),
 	ONE(KVM_IOEVENTFD, here_only),
 	ONE(KVM_ENABLE_CAP, enable_cap),
@@ -254,8 +256,6 @@ static const struct {
 	NO(KVM_CREATE_IRQCHIP, SPLIT),
 	NO(KVM_GET_IRQCHIP, SPLIT),
 	NO(KVM_SET_IRQCHIP, SPLIT),
-	NO(KVM_IRQ_LINE, SPLIT),
-	NO(KVM_IRQ_LINE_STATUS, SPLIT),
 	NO(KVM_CREATE_PIT, SPLIT),
 	NO(KVM_CREATE_PIT2, SPLIT),
 	NO(KVM_REGISTER_COALESCED_MMIO, "coalesced MMIO does not cross nodes"),
