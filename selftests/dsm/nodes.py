@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hosts of a testbed that share memory through dvmm-dsm, without any guest."""
+
+import os
+
+BUILD = os.environ.get("DVMM_BUILD", "build")
+MIB = 1 << 20
+
+
+class Node:
+    """The program `memory` on a host: ask() gives it a command and returns its answer."""
+
+    def __init__(self, host, total):
+        self.host, self.total = host, total
+        self.load()
+        self.job = host.start(f"exec {BUILD}/selftests/dsm/memory")
+        self.job.wait_line("ready:")
+
+    def load(self):
+        path = f"{BUILD}/selftests/dsm/{self.host.release}/dsm-test.ko"
+        dsm = os.environ.get("DVMM_DSM", f"{BUILD}/{self.host.release}/dvmm-dsm.ko")
+        self.host.run("modprobe -q rdma_cm; modprobe -q ib_core; true")
+        for file in (f"{BUILD}/{self.host.release}/dvmm.ko", dsm, path):
+            self.host.run(f"insmod {file}")
+
+    def tell(self, command):
+        self.job.send(command + "\n")
+
+    def answer(self, timeout=60):
+        match = self.job.wait_line(r"^(ok|failed): ?(.*)$", timeout=timeout)
+        return match
+
+    def ask(self, command, timeout=60):
+        self.tell(command)
+        match = self.answer(timeout)
+        assert match[1] == "ok", f"{self.host}: {command}: {match[0]}\n{self.job.output[-1000:]}\n{self.host.dmesg()[-1500:]}"
+        return match[2]
+
+    def stat(self):
+        return {key: int(value) for key, value in (word.split("=") for word in self.ask("stat").split())}
+
+    def end(self):
+        """The program ends, the modules go; nothing may be left."""
+        if self.job.status is None:
+            self.job.kill()
+            self.job.wait()
+        self.unload()
+
+    def unload(self):
+        self.host.run("for m in dsm_test dvmm_dsm dvmm; do for i in $(seq 50); do rmmod $m && break; sleep 0.1; done; "
+                      "done 2>/dev/null; ! grep -q -e dvmm -e dsm_test /proc/modules")
+        assert not self.host.splats(), self.host.splats()
+        left = [line for line in self.host.dmesg().splitlines() if "leak" in line or "left behind" in line]
+        assert not left, left
+
+
+def up(hosts):
+    """Nodes with links and a VM whose origin is the first."""
+    nodes = [Node(host, len(hosts)) for host in hosts]
+    for n, node in enumerate(nodes, 1):
+        node.ask(f"node {n} {len(nodes)}")
+    for node in nodes:
+        node.ask("links", 90)
+    for node in nodes:
+        node.ask("vm 1")
+    return nodes
+
+
+def share(nodes, megabytes, policy=0, kind="anon"):
+    """Memory of the first node becomes everybody's."""
+    nbytes = megabytes * MIB
+    nodes[0].ask(f"adopt {nbytes} {policy} {kind}")
+    for node in nodes[1:]:
+        node.ask(f"map 1 {nbytes} {policy}")
+
+
+def together(nodes, command, timeout=120):
+    for node in nodes:
+        node.tell(command)
+    answers = [node.answer(timeout) for node in nodes]
+    for node, answer in zip(nodes, answers):
+        assert answer[1] == "ok", f"{node.host}: {command}: {answer[0]}\n{node.job.output[-1000:]}"
+    return [answer[2] for answer in answers]
