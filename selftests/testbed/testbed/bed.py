@@ -30,6 +30,7 @@ class Testbed:
         self.releases = [kernels.find(version) for version in per_host]
         self.sizes = (cpus, mem)
         self.hosts, self.lan = [], None
+        self.turn = None
 
     def __enter__(self):
         turn_sigterm_into_exit()
@@ -48,6 +49,7 @@ class Testbed:
             shutil.rmtree(self.out_dir)
 
     def power_on(self):
+        self.turn = wait_for_turn()
         kernels.tool("controld", "-static", "-lutil")
         began = time.monotonic()
         self.lan = Lan(len(self.releases))
@@ -65,6 +67,9 @@ class Testbed:
         if self.lan:
             self.lan.close()
         self.hosts, self.lan = [], None
+        if self.turn:
+            self.turn.close()
+            self.turn = None
 
     def module_dir(self, release):
         return os.path.abspath(self.modules) if self.modules else f"{kernels.TOP}/build/{release}"
@@ -73,6 +78,18 @@ class Testbed:
         """The same command on every host at once; returns their stdouts."""
         jobs = [host.start(command, show=show) for host in self.hosts]
         return [job.check(timeout) for job in jobs]
+
+
+def wait_for_turn():
+    """One testbed at a time: several would starve each other's hosts. The lock ends with the process."""
+    os.makedirs(kernels.CACHE, exist_ok=True)
+    lock = open(f"{kernels.CACHE}/testbed.lock", "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("# waiting for another testbed to end", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def turn_sigterm_into_exit():
