@@ -60,7 +60,7 @@ static bool vm_is_here(struct agent *agent, uint32_t vm_id)
 	struct dvmm_vm_get vm;
 
 	return !dvmm_vm_next(agent->control, vm_id, &vm) && vm.vm_id == vm_id &&
-	       vm.out_state != DVMM_VM_DEAD;
+	       vm.out_state < DVMM_VM_DEAD;
 }
 
 static int level_of(uint32_t kind)

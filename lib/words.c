@@ -93,6 +93,7 @@ static const char *const vm_states[] = {
 	[DVMM_VM_READY] = "ready",
 	[DVMM_VM_RUNNING] = "running",
 	[DVMM_VM_DEAD] = "dead",
+	[DVMM_VM_STOPPED] = "stopped",
 };
 
 static const char *const vcpu_states[] = {

@@ -86,7 +86,7 @@ struct vm {
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
 
 	struct mutex lock; /* never held over a wait; order: vm->lock -> nothing of dsm */
-	u32 state; /* lock; enum dvmm_vm_state; DEAD is final */
+	u32 state; /* lock; enum dvmm_vm_state; DEAD and STOPPED are final */
 	char reason[DVMM_REASON_SIZE]; /* lock */
 
 	struct file *kvm_file; /* lock; the real VM of this node */
@@ -112,9 +112,10 @@ static inline bool vm_is_origin(const struct vm *vm)
 	return vm->origin == dvmm_node_self();
 }
 
+/* Dead or stopped. */
 static inline bool vm_is_dead(const struct vm *vm)
 {
-	return READ_ONCE(vm->state) == DVMM_VM_DEAD;
+	return READ_ONCE(vm->state) >= DVMM_VM_DEAD;
 }
 
 /* vm.c */

@@ -369,7 +369,7 @@ static int attach(struct vm *vm)
 	int err = 0;
 
 	mutex_lock(&vm->lock);
-	if (vm->state == DVMM_VM_DEAD)
+	if (vm_is_dead(vm))
 		err = -EIO;
 	else if (vm->slice->attached)
 		err = -EBUSY;

@@ -236,7 +236,7 @@ int vm_set_state(struct vm *vm, u32 from, u32 to)
 	int err = 0;
 
 	mutex_lock(&vm->lock);
-	if (vm->state == DVMM_VM_DEAD)
+	if (vm_is_dead(vm))
 		err = -EIO;
 	else if (vm->state != from)
 		err = -EBUSY;
@@ -256,7 +256,7 @@ int vm_set_kvm(struct vm *vm, struct file *kvm_file)
 	int err = 0;
 
 	mutex_lock(&vm->lock);
-	if (vm->state == DVMM_VM_DEAD) {
+	if (vm_is_dead(vm)) {
 		err = -EIO;
 	} else if (vm->kvm_file) {
 		err = -EBUSY;
@@ -341,15 +341,16 @@ static void tell_others(struct vm *vm, int error, const char *reason)
 }
 
 /* Returns false when it is dead already; the first reason stays. */
-static bool make_dead(struct vm *vm, const char *reason, struct file **out_kvm_file)
+static bool make_dead(struct vm *vm, u32 state, const char *reason,
+		      struct file **out_kvm_file)
 {
 	bool first;
 
 	mutex_lock(&vm->lock);
-	first = vm->state != DVMM_VM_DEAD;
+	first = !vm_is_dead(vm);
 	if (first) {
 		strscpy(vm->reason, reason, sizeof(vm->reason));
-		WRITE_ONCE(vm->state, DVMM_VM_DEAD);
+		WRITE_ONCE(vm->state, state);
 		*out_kvm_file = vm->kvm_file;
 		if (vm->kvm_file)
 			get_file(vm->kvm_file);
@@ -362,7 +363,7 @@ void vm_end(struct vm *vm, int error, const char *reason, bool tell)
 {
 	struct file *kvm_file = NULL;
 
-	if (!make_dead(vm, reason, &kvm_file))
+	if (!make_dead(vm, error ? DVMM_VM_DEAD : DVMM_VM_STOPPED, reason, &kvm_file))
 		return;
 	dvmm_event(error ? DVMM_EVENT_VM_DEAD : DVMM_EVENT_VM_STOPPED,
 		   dvmm_node_self(), vm->id, "%s: %s", vm->name, reason);

@@ -196,7 +196,8 @@ enum dvmm_vm_state {
 	DVMM_VM_DEFINED = 0,
 	DVMM_VM_READY = 1, /* all slices serve; no VMM yet */
 	DVMM_VM_RUNNING = 2, /* a VMM has it open */
-	DVMM_VM_DEAD = 3,
+	DVMM_VM_DEAD = 3, /* it could not go on */
+	DVMM_VM_STOPPED = 4, /* it ended as asked */
 };
 
 /**
