@@ -8,6 +8,7 @@
 #include <linux/kernel.h>
 #else
 #include <endian.h>
+#include <stddef.h>
 #define le16_to_cpu(x) le16toh(x)
 #define le32_to_cpu(x) le32toh(x)
 #define le64_to_cpu(x) le64toh(x)
