@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A set of hosts on one segment, and the promise that nothing of it stays behind."""
 
+import fcntl
 import os
 import shutil
 import signal
