@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* selftests/abi/abi.c - the ioctls of /dev/dvmm/control, by TAP: what every one of
+ * them promises about its argument, then what each says about its own fields.
+ * Runs as root on a host where dvmm.ko was just loaded; ioctls of modules that
+ * are not loaded are skipped.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/dvmm.h>
+#include <dvmm/stat.h>
+
+#define DEVICE "/dev/dvmm/control"
+#define ROOM 8192
+
+static int control;
+static int nr_tests, nr_failed;
+static void * volatile nowhere = (void *)8;
+static const char *own_address;
+
+static const char *name_of(int error)
+{
+	return error ? strerrorname_np(error) : "success";
+}
+
+static void report(int ok, const char *title, const char *detail)
+{
+	nr_tests++;
+	nr_failed += !ok;
+	printf("%sok %d - %s_%s\n", ok ? "" : "not ", nr_tests, title, detail);
+	fflush(stdout);
+}
+
+static void expect(const char *title, const char *detail, int want, int got)
+{
+	if (want != got)
+		printf("# wanted %s, got %s\n", name_of(want), name_of(got));
+	report(want == got, title, detail);
+}
+
+/* The errno of an ioctl, 0 for success. */
+static int try(int fd, unsigned long cmd, void *arg)
+{
+	return ioctl(fd, cmd, arg) < 0 ? errno : 0;
+}
+
+/* ---- what every ioctl promises ---- */
+
+static struct dvmm_addr address(const char *ip, unsigned int port)
+{
+	struct dvmm_addr addr = { .family = AF_INET, .port = port };
+
+	inet_pton(AF_INET, ip, addr.addr);
+	return addr;
+}
+
+static struct dvmm_node_set good_node(void)
+{
+	return (struct dvmm_node_set) {
+		.size = sizeof(struct dvmm_node_set), .node_id = 1, .epoch = 1,
+		.listen = address(own_address, 7471), .name = "host1",
+	};
+}
+
+static struct dvmm_link_add good_link(void)
+{
+	return (struct dvmm_link_add) {
+		.size = sizeof(struct dvmm_link_add), .node_id = 2,
+		.addr = address("10.77.0.99", 7471), .name = "host2",
+	};
+}
+
+struct ioctl_case {
+	const char *name;
+	unsigned long cmd;
+	size_t bytes; /* of the struct */
+	size_t least; /* size that is accepted */
+	size_t reserved[2]; /* offsets of 32-bit fields that must be zero */
+};
+
+#define END(type, field) (offsetof(struct type, field) + sizeof(((struct type *)0)->field))
+#define OFF(type, field) offsetof(struct type, field)
+
+static const struct ioctl_case cases[] = {
+	{ "node_set", DVMM_NODE_SET, sizeof(struct dvmm_node_set), END(dvmm_node_set, name),
+	  { OFF(dvmm_node_set, listen.reserved) } },
+	{ "node_get", DVMM_NODE_GET, sizeof(struct dvmm_node_get), END(dvmm_node_get, out_name),
+	  { OFF(dvmm_node_get, reserved) } },
+	{ "link_add", DVMM_LINK_ADD, sizeof(struct dvmm_link_add), END(dvmm_link_add, reserved),
+	  { OFF(dvmm_link_add, reserved), OFF(dvmm_link_add, addr.reserved) } },
+	{ "link_get", DVMM_LINK_GET, sizeof(struct dvmm_link_get), END(dvmm_link_get, out_reason), {} },
+	{ "stat_get", DVMM_STAT_GET, sizeof(struct dvmm_stat_get), END(dvmm_stat_get, values),
+	  { OFF(dvmm_stat_get, reserved) } },
+	{ "vm_create", DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), sizeof(struct dvmm_vm_create), {} },
+	{ "vm_get", DVMM_VM_GET, sizeof(struct dvmm_vm_get), sizeof(struct dvmm_vm_get),
+	  { OFF(dvmm_vm_get, reserved) } },
+	{ "vcpu_get", DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), sizeof(struct dvmm_vcpu_get),
+	  { OFF(dvmm_vcpu_get, reserved) } },
+	{ "mem_get", DVMM_MEM_GET, sizeof(struct dvmm_mem_get), sizeof(struct dvmm_mem_get),
+	  { OFF(dvmm_mem_get, reserved) } },
+	{ "slice_open", DVMM_SLICE_OPEN, sizeof(struct dvmm_slice_open), sizeof(struct dvmm_slice_open),
+	  { OFF(dvmm_slice_open, reserved) } },
+};
+
+/* A good argument with room behind it. */
+static void fill(const struct ioctl_case *c, uint8_t *arg)
+{
+	struct dvmm_node_set node = good_node();
+	struct dvmm_link_add link = good_link();
+	struct dvmm_link_get link_get = { .node_id = 2 };
+	uint32_t size = c->bytes;
+
+	memset(arg, 0, ROOM);
+	if (c->cmd == DVMM_NODE_SET)
+		memcpy(arg, &node, sizeof(node));
+	if (c->cmd == DVMM_LINK_ADD)
+		memcpy(arg, &link, sizeof(link));
+	if (c->cmd == DVMM_LINK_GET)
+		memcpy(arg, &link_get, sizeof(link_get));
+	memcpy(arg, &size, sizeof(size));
+}
+
+static int try_size(const struct ioctl_case *c, uint32_t size, size_t nonzero_at)
+{
+	static uint8_t arg[ROOM];
+
+	fill(c, arg);
+	memcpy(arg, &size, sizeof(size));
+	if (nonzero_at)
+		arg[nonzero_at] = 1;
+	return try(control, c->cmd, arg);
+}
+
+static int try_word(const struct ioctl_case *c, size_t offset)
+{
+	static uint8_t arg[ROOM];
+	uint32_t one = 1;
+
+	fill(c, arg);
+	memcpy(arg + offset, &one, sizeof(one));
+	return try(control, c->cmd, arg);
+}
+
+/* On a page that cannot be written: EFAULT, and no object left behind. */
+static int try_readonly(const struct ioctl_case *c)
+{
+	void *page = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret;
+
+	fill(c, page);
+	mprotect(page, ROOM, PROT_READ);
+	ret = try(control, c->cmd, page);
+	munmap(page, ROOM);
+	return ret;
+}
+
+static void check_argument(const struct ioctl_case *c)
+{
+	int null = open("/dev/null", O_RDWR);
+	size_t i;
+
+	if (try_size(c, 0, 0) == ENOTTY) {
+		printf("ok %d - %s # SKIP its module is not loaded\n", ++nr_tests, c->name);
+		close(null);
+		return;
+	}
+	expect(c->name, "size_zero_is_refused", EINVAL, try_size(c, 0, 0));
+	expect(c->name, "short_size_is_refused", EINVAL, try_size(c, c->least - 1, 0));
+	expect(c->name, "head_alone_is_refused", EINVAL, try_size(c, 8, 0));
+	expect(c->name, "longer_with_unknown_fields_is_refused", E2BIG, try_size(c, c->bytes + 8, c->bytes + 3));
+	expect(c->name, "longer_than_a_page_is_refused", E2BIG, try_size(c, 4097, 0));
+	expect(c->name, "flag_is_refused", EINVAL, try_word(c, 4));
+	for (i = 0; i < 2; i++)
+		if (c->reserved[i])
+			expect(c->name, "reserved_field_is_refused", EINVAL, try_word(c, c->reserved[i]));
+	expect(c->name, "bad_pointer_is_refused", EFAULT, try(control, c->cmd, (void *)8));
+	if (_IOC_DIR(c->cmd) & _IOC_READ)
+		expect(c->name, "unwritable_argument_is_refused", EFAULT, try_readonly(c));
+	expect(c->name, "foreign_fd_is_refused", ENOTTY, try(null, c->cmd, (void *)8));
+	close(null);
+}
+
+/* ---- nodes ---- */
+
+static int set_node(void (*spoil)(struct dvmm_node_set *))
+{
+	struct dvmm_node_set set = good_node();
+
+	if (spoil)
+		spoil(&set);
+	return try(control, DVMM_NODE_SET, &set);
+}
+
+static void id_too_big(struct dvmm_node_set *set) { set->node_id = DVMM_MAX_NODES; }
+static void no_epoch(struct dvmm_node_set *set) { set->epoch = 0; }
+static void no_name(struct dvmm_node_set *set) { set->name[0] = 0; }
+static void endless_name(struct dvmm_node_set *set) { memset(set->name, 'x', sizeof(set->name)); }
+static void no_port(struct dvmm_node_set *set) { set->listen.port = 0; }
+static void odd_family(struct dvmm_node_set *set) { set->listen.family = 99; }
+static void foreign_address(struct dvmm_node_set *set) { set->listen = address("192.0.2.1", 7471); }
+static void other_port(struct dvmm_node_set *set) { set->listen.port = 7472; }
+
+static int get_node(struct dvmm_node_get *get)
+{
+	*get = (struct dvmm_node_get) { .size = sizeof(*get) };
+	return try(control, DVMM_NODE_GET, get);
+}
+
+static void check_node(void)
+{
+	struct dvmm_node_get get;
+	struct dvmm_link_add link = good_link();
+
+	expect("node_get", "before_node_set", ENOTCONN, get_node(&get));
+	expect("link_add", "before_node_set", ENOTCONN, try(control, DVMM_LINK_ADD, &link));
+	expect("node_set", "id_out_of_range", EINVAL, set_node(id_too_big));
+	expect("node_set", "without_epoch", EINVAL, set_node(no_epoch));
+	expect("node_set", "without_name", EINVAL, set_node(no_name));
+	expect("node_set", "name_without_end", EINVAL, set_node(endless_name));
+	expect("node_set", "without_port", EINVAL, set_node(no_port));
+	expect("node_set", "unknown_family", EOPNOTSUPP, set_node(odd_family));
+	report(set_node(foreign_address) != 0, "node_set", "address_of_another_host");
+	expect("node_get", "after_failed_node_set", ENOTCONN, get_node(&get));
+	expect("node_set", "good", 0, set_node(NULL));
+	expect("node_get", "good", 0, get_node(&get));
+	report(get.out_node_id == 1 && get.out_epoch == 1 && get.out_abi_version == DVMM_ABI_VERSION &&
+	       !strcmp(get.out_name, "host1") && get.out_listen.port == 7471, "node_get", "says_what_was_set");
+	expect("node_set", "again_without_links", 0, set_node(other_port));
+}
+
+static void check_longer(void)
+{
+	uint8_t arg[ROOM];
+
+	fill(&cases[1], arg);
+	arg[0] = 0;
+	arg[1] = 8; /* 2048 bytes, all zero behind the struct */
+	expect("node_get", "longer_with_zeros_is_taken", 0, try(control, DVMM_NODE_GET, arg));
+}
+
+/* ---- links ---- */
+
+static int add_link(unsigned int id, unsigned int lost_after_ms, int *out_fd)
+{
+	struct dvmm_link_add add = good_link();
+	int ret;
+
+	add.node_id = id;
+	add.lost_after_ms = lost_after_ms;
+	ret = try(control, DVMM_LINK_ADD, &add);
+	if (!ret && out_fd)
+		*out_fd = add.out_fd;
+	return ret;
+}
+
+static int get_link(unsigned int id, struct dvmm_link_get *get)
+{
+	*get = (struct dvmm_link_get) { .size = sizeof(*get), .node_id = id };
+	return try(control, DVMM_LINK_GET, get);
+}
+
+static void check_link(void)
+{
+	struct dvmm_link_get get;
+	struct dvmm_node_get node;
+	int fd = -1;
+
+	expect("link_get", "unknown_peer", ENOENT, get_link(2, &get));
+	expect("link_get", "id_out_of_range", EINVAL, get_link(DVMM_MAX_NODES, &get));
+	expect("link_add", "to_oneself", EINVAL, add_link(1, 0, NULL));
+	expect("link_add", "id_out_of_range", EINVAL, add_link(DVMM_MAX_NODES, 0, NULL));
+	expect("link_add", "lost_too_soon", EINVAL, add_link(2, 1, NULL));
+	expect("link_add", "lost_too_late", EINVAL, add_link(2, 100000000, NULL));
+	expect("link_add", "good", 0, add_link(2, 0, &fd));
+	report(fcntl(fd, F_GETFD) & FD_CLOEXEC, "link_add", "fd_is_closed_on_exec");
+	expect("link_add", "twice", EEXIST, add_link(2, 0, NULL));
+	expect("link_get", "good", 0, get_link(2, &get));
+	report(get.out_state != DVMM_LINK_UP && !strcmp(get.out_name, "host2"), "link_get", "says_what_was_added");
+	expect("node_set", "with_a_link", EBUSY, set_node(NULL));
+	expect("link_fd", "takes_no_ioctl", ENOTTY, try(fd, DVMM_LINK_GET, &get));
+	get_node(&node);
+	report(node.out_nr_links == 1, "node_get", "counts_links");
+	close(fd);
+	expect("link_get", "after_close", ENOENT, get_link(2, &get));
+	expect("link_add", "after_close", 0, add_link(2, 0, &fd));
+	close(fd);
+}
+
+/* ---- counters ---- */
+
+static int get_stat(unsigned int kind, unsigned int id, unsigned int nr, uint64_t *values, unsigned int *out_nr)
+{
+	struct dvmm_stat_get get = {
+		.size = sizeof(get), .kind = kind, .id = id, .nr = nr, .values = (uintptr_t)values,
+	};
+	int ret = try(control, DVMM_STAT_GET, &get);
+
+	*out_nr = get.nr;
+	return ret;
+}
+
+static void check_stat(void)
+{
+	uint64_t values[64];
+	unsigned int nr = 0;
+
+	expect("stat_get", "unknown_kind", EINVAL, get_stat(99, 0, 64, values, &nr));
+	expect("stat_get", "unknown_link", ENOENT, get_stat(DVMM_STAT_LINK, 9, 64, values, &nr));
+	expect("stat_get", "good", 0, get_stat(DVMM_STAT_NODE, 0, 64, values, &nr));
+	report(nr == DVMM_NR_STAT_NODE, "stat_get", "says_how_many_there_are");
+	memset(values, 0xee, sizeof(values));
+	expect("stat_get", "little_room", 0, get_stat(DVMM_STAT_NODE, 0, 1, values, &nr));
+	report(nr == DVMM_NR_STAT_NODE && values[1] == 0xeeeeeeeeeeeeeeeeULL, "stat_get", "keeps_within_the_room");
+	expect("stat_get", "no_room_asks_how_many", 0, get_stat(DVMM_STAT_NODE, 0, 0, NULL, &nr));
+	expect("stat_get", "bad_values_pointer", EFAULT, get_stat(DVMM_STAT_NODE, 0, 64, (void *)8, &nr));
+}
+
+/* ---- events ---- */
+
+static void check_events(void)
+{
+	char small[sizeof(struct dvmm_event) - 1];
+	struct pollfd fd = { .events = POLLIN };
+	struct dvmm_event event;
+	ssize_t bytes;
+
+	fd.fd = open(DEVICE, O_RDWR | O_NONBLOCK);
+	report(read(fd.fd, small, sizeof(small)) < 0 && errno == EINVAL, "read", "into_too_little_room");
+	while ((bytes = read(fd.fd, &event, sizeof(event))) > 0)
+		;
+	report(bytes < 0 && errno == EAGAIN, "read", "without_events_does_not_block_if_asked");
+	report(poll(&fd, 1, 0) == 0, "poll", "without_events");
+	report(read(fd.fd, nowhere, sizeof(event)) < 0, "read", "into_nowhere");
+	expect("control", "unknown_ioctl", ENOTTY, try(fd.fd, _IO(DVMM_IOC, 0xff), NULL));
+	expect("control", "other_direction", ENOTTY, try(fd.fd, _IO(DVMM_IOC, 0x01), NULL));
+	close(fd.fd);
+}
+
+/* ---- rights ---- */
+
+/* What a process without rights gets: the errno of open(), or of LINK_ADD on our fd. */
+static int as_nobody(int use_our_fd)
+{
+	struct dvmm_link_add add = good_link();
+	pid_t child = fork();
+	int status, ret;
+
+	if (!child) {
+		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+			_exit(255);
+		ret = use_our_fd ? try(control, DVMM_LINK_ADD, &add) : open(DEVICE, O_RDWR) < 0 ? errno : 0;
+		_exit(ret);
+	}
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static void check_rights(void)
+{
+	expect("control", "open_by_nobody", EACCES, as_nobody(0));
+	expect("link_add", "by_nobody_on_a_passed_fd", EPERM, as_nobody(1));
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	own_address = argc > 1 ? argv[1] : "10.77.0.1";
+	control = open(DEVICE, O_RDWR | O_CLOEXEC);
+	if (control < 0) {
+		perror(DEVICE);
+		return 1;
+	}
+	check_node();
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check_argument(&cases[i]);
+	check_longer();
+	check_link();
+	check_stat();
+	check_events();
+	check_rights();
+	printf("1..%d\n", nr_tests);
+	return nr_failed != 0;
+}
