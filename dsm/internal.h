@@ -152,6 +152,7 @@ void page_granted(const struct page_ref *ref); /* stamps, wakes */
 void page_used(struct dsm_page *page);
 void page_lost(struct dsm_page *page, u8 requester); /* write access was taken */
 void page_write_wanted(struct dsm_page *page); /* adapts the residency */
+u64 page_rtt_ns(const struct page_ref *ref);
 u32 page_stay_us(const struct dsm_page *page, u8 requester); /* 0 = may go now */
 
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */

@@ -16,7 +16,7 @@
 /* Residency, in half round trips. */
 #define STAY_DEFAULT 2
 #define STAY_MIN 1
-#define STAY_MAX 40
+#define STAY_MAX 8
 #define STAY_MAX_SHARED 2
 /* A grant nobody has used: its thread may have been killed. */
 #define UNUSED_LIMIT_US 20000
@@ -155,6 +155,16 @@ static u32 page_now(void)
 static u32 rtt_us(u8 node)
 {
 	return clamp_t(u64, dvmm_link_rtt_ns(node) / 1000, 1, RTT_MAX_US);
+}
+
+/* What one exchange about this page takes, roughly. */
+u64 page_rtt_ns(const struct page_ref *ref)
+{
+	u8 home = home_of(ref->mem, ref->index);
+
+	if (home != ref->mem->vm->self)
+		return dvmm_link_rtt_ns(home);
+	return max_t(u32, READ_ONCE(ref->page->rtt_us), 1) * 1000ULL;
 }
 
 void page_granted(const struct page_ref *ref)

@@ -6,6 +6,7 @@
  * it has posted anew. The last credit is kept for a HEARTBEAT, which returns
  * credits: so two sides that both wait for credits cannot wait for ever.
  */
+#include <linux/bottom_half.h>
 #include <linux/mm.h>
 #include "transport.h"
 #include "trace.h"
@@ -215,8 +216,27 @@ static void count_sent(struct conn *conn, const struct dvmm_msg *msg)
 	trace_dvmm_msg_tx(conn->link->peer, msg->type, msg->vm, msg_bytes(msg));
 }
 
+/* A software transport (soft-RoCE) sends from a softirq. Raised by a thread it
+ * would wait for ksoftirqd, which stands in line with busy vCPUs: run it at once,
+ * by softirq_flush(), where that is allowed.
+ */
+static bool softirq_hold(void)
+{
+	if (in_interrupt() || irqs_disabled())
+		return false;
+	local_bh_disable();
+	return true;
+}
+
+static void softirq_flush(bool held)
+{
+	if (held)
+		local_bh_enable();
+}
+
 int tx_send(struct conn *conn, const struct dvmm_msg *msg, u32 req, u32 status)
 {
+	bool held;
 	struct tx *tx = &conn->tx[CHANNEL_MSG];
 	struct tx_slot *slot = NULL;
 	unsigned long flags;
@@ -225,6 +245,7 @@ int tx_send(struct conn *conn, const struct dvmm_msg *msg, u32 req, u32 status)
 	if (msg->len > DVMM_MSG_MAX || msg->tail_len > DVMM_MSG_MAX ||
 	    msg_bytes(msg) > DVMM_MSG_MAX)
 		return -EMSGSIZE;
+	held = softirq_hold();
 	spin_lock_irqsave(&tx->lock, flags);
 	open = tx->open;
 	if (open)
@@ -235,6 +256,7 @@ int tx_send(struct conn *conn, const struct dvmm_msg *msg, u32 req, u32 status)
 		count_sent(conn, msg);
 	}
 	spin_unlock_irqrestore(&tx->lock, flags);
+	softirq_flush(held);
 	return slot ? 0 : open ? -ENOBUFS : -ENOTCONN;
 }
 
@@ -260,6 +282,7 @@ int tx_send_page(struct conn *conn, u32 imm, struct page *page)
 {
 	struct tx *tx = &conn->tx[CHANNEL_PAGE];
 	struct tx_slot *slot = NULL;
+	bool held = softirq_hold();
 	unsigned long flags;
 	bool open;
 
@@ -278,6 +301,7 @@ int tx_send_page(struct conn *conn, u32 imm, struct page *page)
 		trace_dvmm_page_tx(conn->link->peer, imm);
 	}
 	spin_unlock_irqrestore(&tx->lock, flags);
+	softirq_flush(held);
 	return slot ? 0 : open ? -ENOBUFS : -ENOTCONN;
 }
 
