@@ -24,6 +24,34 @@ static const struct {
 	{ DVMM_MSG_MAX, 32 },
 };
 
+/* ---- lock ---- */
+
+struct tx_hold {
+	unsigned long flags;
+	bool bh;
+};
+
+/* A software transport (soft-RoCE) sends from a softirq. Raised by a thread it
+ * would wait for ksoftirqd, which stands in line with busy vCPUs: it runs at
+ * once when bottom halves are enabled again, where that is allowed.
+ */
+static void tx_lock(struct tx *tx, struct tx_hold *hold)
+{
+	hold->bh = !in_interrupt() && !irqs_disabled();
+	if (hold->bh)
+		local_bh_disable();
+	spin_lock_irqsave(&tx->lock, hold->flags);
+}
+
+static void tx_unlock(struct tx *tx, struct tx_hold *hold)
+{
+	spin_unlock_irqrestore(&tx->lock, hold->flags);
+	if (hold->bh)
+		local_bh_enable();
+}
+
+/* ---- slots ---- */
+
 u32 tx_slot_bytes(u8 size_class)
 {
 	return size_classes[size_class].bytes;
@@ -216,37 +244,17 @@ static void count_sent(struct conn *conn, const struct dvmm_msg *msg)
 	trace_dvmm_msg_tx(conn->link->peer, msg->type, msg->vm, msg_bytes(msg));
 }
 
-/* A software transport (soft-RoCE) sends from a softirq. Raised by a thread it
- * would wait for ksoftirqd, which stands in line with busy vCPUs: run it at once,
- * by softirq_flush(), where that is allowed.
- */
-static bool softirq_hold(void)
-{
-	if (in_interrupt() || irqs_disabled())
-		return false;
-	local_bh_disable();
-	return true;
-}
-
-static void softirq_flush(bool held)
-{
-	if (held)
-		local_bh_enable();
-}
-
 int tx_send(struct conn *conn, const struct dvmm_msg *msg, u32 req, u32 status)
 {
-	bool held;
 	struct tx *tx = &conn->tx[CHANNEL_MSG];
 	struct tx_slot *slot = NULL;
-	unsigned long flags;
+	struct tx_hold hold;
 	bool open;
 
 	if (msg->len > DVMM_MSG_MAX || msg->tail_len > DVMM_MSG_MAX ||
 	    msg_bytes(msg) > DVMM_MSG_MAX)
 		return -EMSGSIZE;
-	held = softirq_hold();
-	spin_lock_irqsave(&tx->lock, flags);
+	tx_lock(tx, &hold);
 	open = tx->open;
 	if (open)
 		slot = slot_get(tx, msg_bytes(msg));
@@ -255,8 +263,7 @@ int tx_send(struct conn *conn, const struct dvmm_msg *msg, u32 req, u32 status)
 		enqueue(conn, tx, slot);
 		count_sent(conn, msg);
 	}
-	spin_unlock_irqrestore(&tx->lock, flags);
-	softirq_flush(held);
+	tx_unlock(tx, &hold);
 	return slot ? 0 : open ? -ENOBUFS : -ENOTCONN;
 }
 
@@ -264,9 +271,9 @@ int tx_send_first(struct conn *conn, const struct dvmm_msg *msg)
 {
 	struct tx *tx = &conn->tx[CHANNEL_MSG];
 	struct tx_slot *slot = NULL;
-	unsigned long flags;
+	struct tx_hold hold;
 
-	spin_lock_irqsave(&tx->lock, flags);
+	tx_lock(tx, &hold);
 	if (tx->open && tx->credits && tx->nr_posted < NR_POSTED)
 		slot = slot_get(tx, msg_bytes(msg));
 	if (slot) {
@@ -274,7 +281,7 @@ int tx_send_first(struct conn *conn, const struct dvmm_msg *msg)
 		post(conn, tx, slot);
 		count_sent(conn, msg);
 	}
-	spin_unlock_irqrestore(&tx->lock, flags);
+	tx_unlock(tx, &hold);
 	return slot ? 0 : -ENOBUFS;
 }
 
@@ -282,11 +289,10 @@ int tx_send_page(struct conn *conn, u32 imm, struct page *page)
 {
 	struct tx *tx = &conn->tx[CHANNEL_PAGE];
 	struct tx_slot *slot = NULL;
-	bool held = softirq_hold();
-	unsigned long flags;
+	struct tx_hold hold;
 	bool open;
 
-	spin_lock_irqsave(&tx->lock, flags);
+	tx_lock(tx, &hold);
 	open = tx->open;
 	if (open)
 		slot = slot_get(tx, 0);
@@ -300,8 +306,7 @@ int tx_send_page(struct conn *conn, u32 imm, struct page *page)
 		dvmm_stat_inc(conn->link->stats, DVMM_STAT_LINK_tx_pages);
 		trace_dvmm_page_tx(conn->link->peer, imm);
 	}
-	spin_unlock_irqrestore(&tx->lock, flags);
-	softirq_flush(held);
+	tx_unlock(tx, &hold);
 	return slot ? 0 : open ? -ENOBUFS : -ENOTCONN;
 }
 
@@ -309,18 +314,18 @@ int tx_send_page(struct conn *conn, u32 imm, struct page *page)
 bool tx_add_credits(struct conn *conn, enum channel channel, u32 nr)
 {
 	struct tx *tx = &conn->tx[channel];
-	unsigned long flags;
+	struct tx_hold hold;
 	bool ok;
 
 	if (!nr)
 		return true;
-	spin_lock_irqsave(&tx->lock, flags);
+	tx_lock(tx, &hold);
 	ok = nr <= MAX_CREDITS && tx->credits + nr <= MAX_CREDITS;
 	if (ok) {
 		tx->credits += nr;
 		pump(conn, tx);
 	}
-	spin_unlock_irqrestore(&tx->lock, flags);
+	tx_unlock(tx, &hold);
 	return ok;
 }
 
@@ -335,9 +340,9 @@ void conn_sent(struct conn *conn, struct tx_slot *slot)
 {
 	struct tx *tx = &conn->tx[slot->channel];
 	struct tx_slot *done;
-	unsigned long flags;
+	struct tx_hold hold;
 
-	spin_lock_irqsave(&tx->lock, flags);
+	tx_lock(tx, &hold);
 	do {
 		done = list_first_entry_or_null(&tx->posted, struct tx_slot, item);
 		if (WARN_ON_ONCE(!done))
@@ -347,7 +352,7 @@ void conn_sent(struct conn *conn, struct tx_slot *slot)
 		slot_release(tx, done);
 	} while (done != slot);
 	pump(conn, tx);
-	spin_unlock_irqrestore(&tx->lock, flags);
+	tx_unlock(tx, &hold);
 	if (waitqueue_active(&tx->idle))
 		wake_up(&tx->idle);
 }
@@ -361,11 +366,11 @@ static bool is_idle(struct tx *tx)
 void tx_signal_all(struct conn *conn)
 {
 	struct tx *tx = &conn->tx[CHANNEL_MSG];
-	unsigned long flags;
+	struct tx_hold hold;
 
-	spin_lock_irqsave(&tx->lock, flags);
+	tx_lock(tx, &hold);
 	tx->signal_all = true;
-	spin_unlock_irqrestore(&tx->lock, flags);
+	tx_unlock(tx, &hold);
 }
 
 void tx_wait_idle(struct conn *conn, u32 timeout_ms)
