@@ -104,7 +104,7 @@ static void grant(struct op *op, const struct proto_event *ev)
 {
 	count_hops(op, ev, home_of(op->ref.mem, op->ref.index));
 	fetch_end(ev->txn);
-	if (ev->txn != FETCH_LOCAL_TXN)
+	if (ev->txn != FETCH_LOCAL_TXN && !(op->ref.page->flags & PAGE_F_REGAINED))
 		op->ref.page->flags |= PAGE_F_COUNTED;
 	page_granted(&op->ref);
 }
@@ -185,7 +185,7 @@ static int take(struct op *op, const struct proto_event *ev,
 
 	if (act != PROTO_ACT_ZAP && act != PROTO_ACT_PROTECT)
 		return 0;
-	us = page_stay_us(page, ev->requester);
+	us = page_stay_us(&op->ref, ev->requester);
 	if (us) {
 		vm_stat(vm_of(op), residency_waits);
 		take_defer(op, ev, us);
@@ -203,7 +203,7 @@ static int take(struct op *op, const struct proto_event *ev,
 		return 0;
 	}
 	vm_stat(vm_of(op), takes);
-	page_lost(page, ev->requester);
+	page_lost(&op->ref, ev->requester);
 	return 0;
 }
 
@@ -268,7 +268,7 @@ static int prepare(struct op *op, u8 want, u32 *out_txn)
 	u8 state = op->ref.page->node.state;
 
 	*out_txn = 0;
-	if (allows(state, want) || proto_is_transient(state))
+	if (allows(state, want))
 		return 0;
 	if (!home_is_simple(&op->ref))
 		return fetch_begin(op->ref.mem, op->ref.index, out_txn);
@@ -291,6 +291,18 @@ static void count_request(struct op *op, u8 want, u8 state_before)
 		vm_stat(vm, faults_remote_write);
 }
 
+static void note_request(struct op *op, u8 want, u8 state_before, u32 txn)
+{
+	if (op->ref.page->flags & PAGE_F_REGAINED) {
+		vm_stat(vm_of(op), regains);
+		return;
+	}
+	if (want == PROTO_WRITE)
+		page_write_wanted(op->ref.page);
+	if (txn != FETCH_LOCAL_TXN)
+		count_request(op, want, state_before);
+}
+
 int act_access(struct op *op, u8 want)
 {
 	u8 before = op->ref.page->node.state;
@@ -300,13 +312,16 @@ int act_access(struct op *op, u8 want)
 
 	if (vm_is_dead(vm_of(op)))
 		return -EIO;
+	/* Also a read of a page that is being upgraded: mapped read-only again, its
+	 * writer would fault, take the mapping away, fault ... until the grant.
+	 */
+	if (proto_is_transient(before))
+		return -EAGAIN;
 	err = prepare(op, want, &ev.txn);
 	if (err)
 		return err;
-	if (ev.txn && want == PROTO_WRITE)
-		page_write_wanted(op->ref.page);
-	if (ev.txn && ev.txn != FETCH_LOCAL_TXN)
-		count_request(op, want, before);
+	if (ev.txn)
+		note_request(op, want, before, ev.txn);
 	err = run(op, &ev, &access);
 	if (op->frame) {
 		put_page(op->frame);

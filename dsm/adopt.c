@@ -176,7 +176,7 @@ static int write_page(struct dsm_mem *mem, u64 index, struct page *from)
 		err = try_write(&op, from);
 		if (err != -EAGAIN)
 			break;
-		err = fault_wait(&op.ref, PROTO_WRITE);
+		err = fault_wait(&op.ref);
 	}
 	return err;
 }

@@ -70,17 +70,17 @@ static vm_fault_t error_to_fault(int err)
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
-/* VM_FAULT_RETRY: has to wait for @out_want. */
-static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf, u8 *out_want)
+/* VM_FAULT_RETRY: has to wait. */
+static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf)
 {
 	bool disguised;
 	int err;
 
 	page_lock(&op->ref);
 	disguised = is_read_in_disguise(&op->ref, vmf);
-	*out_want = vmf->flags & FAULT_FLAG_WRITE && !disguised ? PROTO_WRITE :
-								 PROTO_READ;
-	err = act_access(op, *out_want);
+	err = act_access(op, vmf->flags & FAULT_FLAG_WRITE && !disguised ?
+				     PROTO_WRITE :
+				     PROTO_READ);
 	if (err == -EAGAIN && must_not_wait(vmf))
 		set_wish(&op->ref, vmf);
 	if (!err && disguised)
@@ -96,12 +96,9 @@ static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf, u8 *out_want)
 }
 
 /* Looked at without the lock: whoever waited asks the rules again. */
-static bool is_settled(const struct page_ref *ref, u8 want)
+static bool is_settled(const struct page_ref *ref)
 {
-	u8 state = READ_ONCE(ref->page->node.state);
-
-	return !proto_is_transient(state) ||
-	       (want == PROTO_READ && proto_can_read(state)) ||
+	return !proto_is_transient(READ_ONCE(ref->page->node.state)) ||
 	       vm_is_dead(ref->mem->vm);
 }
 
@@ -117,14 +114,14 @@ static void complain(const struct page_ref *ref)
 /* Ends by the answer, a fatal signal, or the death of the VM: dsm_vm_kill(), or
  * any of its nodes is lost. Return: 0 or -ERESTARTSYS
  */
-int fault_wait(const struct page_ref *ref, u8 want)
+int fault_wait(const struct page_ref *ref)
 {
 	struct wait_queue_head *wait = page_wait_queue(ref->page);
 	u64 start = ktime_get_ns();
 	long left;
 
 	do {
-		left = wait_event_killable_timeout(*wait, is_settled(ref, want),
+		left = wait_event_killable_timeout(*wait, is_settled(ref),
 				msecs_to_jiffies(COMPLAIN_AFTER_MS));
 		if (!left)
 			complain(ref);
@@ -138,26 +135,26 @@ int fault_wait(const struct page_ref *ref, u8 want)
  * empty exits: the usual answer comes sooner. A late one is left to that way,
  * so that the vCPU can take interrupts. True: try again now.
  */
-static bool wait_briefly(const struct page_ref *ref, u8 want)
+static bool wait_briefly(const struct page_ref *ref)
 {
 	u64 start = ktime_get_ns();
 	u64 brief = BRIEF_ROUND_TRIPS * page_rtt_ns(ref);
 
 	wait_event_interruptible_hrtimeout(*page_wait_queue(ref->page),
-					   is_settled(ref, want),
+					   is_settled(ref),
 					   ns_to_ktime(brief));
 	vm_stat_add(ref->mem->vm, DVMM_STAT_VM_fault_wait_ns,
 		    ktime_get_ns() - start);
-	return is_settled(ref, want);
+	return is_settled(ref);
 }
 
 /* The fault comes back: waits without the mmap_lock. *@out_file holds the mem. */
-static vm_fault_t wait_unlocked(struct op *op, struct vm_fault *vmf, u8 want,
+static vm_fault_t wait_unlocked(struct op *op, struct vm_fault *vmf,
 				struct file **out_file)
 {
 	*out_file = get_file(vmf->vma->vm_file);
 	compat_release_fault_lock(vmf);
-	fault_wait(&op->ref, want);
+	fault_wait(&op->ref);
 	return VM_FAULT_RETRY;
 }
 
@@ -166,22 +163,22 @@ static vm_fault_t fault_in_vm(struct dsm_mem *mem, struct vm_fault *vmf,
 {
 	struct op op = {};
 	vm_fault_t ret;
-	u8 want;
 
 	if (page_get(mem, vmf->pgoff, &op.ref))
 		return VM_FAULT_OOM;
 	for (;;) {
-		ret = try_fault(&op, vmf, &want);
+		ret = try_fault(&op, vmf);
 		if (ret != VM_FAULT_RETRY)
 			return ret;
+		regain_all(mem->vm);
 		if (must_not_wait(vmf)) {
-			if (!wait_briefly(&op.ref, want))
+			if (!wait_briefly(&op.ref))
 				return ret;
 			continue;
 		}
 		if (can_retry(vmf))
-			return wait_unlocked(&op, vmf, want, out_file);
-		if (fault_wait(&op.ref, want))
+			return wait_unlocked(&op, vmf, out_file);
+		if (fault_wait(&op.ref))
 			return VM_FAULT_SIGBUS;
 	}
 }

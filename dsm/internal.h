@@ -205,7 +205,7 @@ int act_access(struct op *op, u8 want); /* 0, -EAGAIN: wait for it, -EIO, -ENOME
 
 extern const struct vm_operations_struct fault_vm_ops;
 
-int fault_wait(const struct page_ref *ref, u8 want); /* after -EAGAIN. Killable: -ERESTARTSYS */
+int fault_wait(const struct page_ref *ref); /* after -EAGAIN. Killable: -ERESTARTSYS */
 
 /* ---- take.c: takes that are put off ---- */
 
