@@ -16,6 +16,7 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <asm/apic.h>
 #include "internal.h"
 #include "apic_probe.h"
@@ -36,6 +37,7 @@ struct irq_route {
 	struct vm *vm; /* outlives the route */
 	u64 peers; /* all nodes of the VM but this */
 	struct irq_work work;
+	struct work_struct lost; /* a message was: the guest would hang */
 	raw_spinlock_t lock; /* innermost */
 	unsigned int head; /* lock; next to write */
 	unsigned int tail; /* lock; next to send */
@@ -181,8 +183,26 @@ static bool item_pop(struct irq_route *route, struct irq_item *item, bool first)
 	return got;
 }
 
-static void item_send(struct vm *vm, const struct irq_item *item)
+static void vm_lost_message(struct work_struct *work)
 {
+	struct irq_route *route = container_of(work, struct irq_route, lost);
+
+	vm_die(route->vm, -ENOBUFS, "an interrupt for another node was lost: too many wait");
+}
+
+/* A lost link ends the VM by itself. */
+static void count_dropped(struct irq_route *route, u64 nodes)
+{
+	int node = __ffs64(nodes);
+
+	dvmm_stat_inc(route->vm->stats, DVMM_STAT_VM_apic_dropped);
+	if (dvmm_link_is_up(node))
+		schedule_work(&route->lost);
+}
+
+static void item_send(struct irq_route *route, const struct irq_item *item)
+{
+	struct vm *vm = route->vm;
 	struct dvmm_msg msg = {
 		.type = DVMM_MSG_APIC,
 		.vm = vm->id,
@@ -193,10 +213,10 @@ static void item_send(struct vm *vm, const struct irq_item *item)
 	int node;
 
 	for_each_set_bit(node, &nodes, 64) {
-		bool sent = !dvmm_link_send(node, &msg);
-
-		dvmm_stat_inc(vm->stats, sent ? DVMM_STAT_VM_apic_sent :
-						DVMM_STAT_VM_apic_dropped);
+		if (dvmm_link_send(node, &msg))
+			count_dropped(route, BIT_ULL(node));
+		else
+			dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_sent);
 	}
 }
 
@@ -207,7 +227,7 @@ static void send_items(struct irq_work *work)
 	bool first = true;
 
 	while (item_pop(route, &item, first)) {
-		item_send(route->vm, &item);
+		item_send(route, &item);
 		first = false;
 	}
 }
@@ -228,7 +248,7 @@ static void irq_capture(struct apic_tap *tap, const struct kvm_lapic_irq *heard,
 	if (item_push(route, &item))
 		irq_work_queue(&route->work);
 	else
-		dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_dropped);
+		count_dropped(route, item.nodes);
 }
 
 /* ---- in ---- */
@@ -303,6 +323,7 @@ int irq_vm_start(struct vm *vm)
 	route->tap.kvm = vm->kvm;
 	route->tap.hear = irq_capture;
 	init_irq_work(&route->work, send_items);
+	INIT_WORK(&route->lost, vm_lost_message);
 	raw_spin_lock_init(&route->lock);
 	err = apic_tap_add(&route->tap);
 	if (err) {
@@ -322,6 +343,7 @@ void irq_vm_stop(struct vm *vm)
 	RCU_INIT_POINTER(vm->irq, NULL);
 	apic_tap_remove(&route->tap); /* waits for RCU: no inject() runs any more */
 	irq_work_sync(&route->work);
+	cancel_work_sync(&route->lost);
 	kvfree(route);
 }
 
