@@ -13,10 +13,13 @@ struct dsm_vm; /* the memory of one VM on this node */
 
 /**
  * struct dsm_vm_ops - what dsm tells the layer above
+ * @is_idle: no vCPU of this node runs now, so that contended pages may go at once.
+ *	May be NULL. Called under locks: must not sleep; a guess will do
  * @failed: memory is lost or a peer broke a rule: the VM cannot go on. Any sleepable
  *	context; called at most once; must not call dsm_vm_destroy() itself
  */
 struct dsm_vm_ops {
+	bool (*is_idle)(void *priv);
 	void (*failed)(void *priv, int error, const char *reason);
 };
 

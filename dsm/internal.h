@@ -24,6 +24,21 @@
 #include "dsm.h"
 #include "proto.h"
 
+/* ---- regain.c: contended pages that were lost ---- */
+
+#define REGAIN_MAX 64
+
+struct regain_page {
+	u32 mem;
+	u64 index;
+};
+
+struct regain {
+	spinlock_t lock; /* order: page lock -> this */
+	u32 nr; /* lock */
+	struct regain_page lost[REGAIN_MAX]; /* lock */
+};
+
 /* ---- vm.c: the memory of one VM on this node ---- */
 
 struct dsm_vm {
@@ -45,6 +60,9 @@ struct dsm_vm {
 	int fail_error;
 	char fail_reason[DVMM_REASON_SIZE];
 	struct work_struct fail_work;
+
+	u64 turn_ticks; /* turn.c; set before the first fault */
+	struct regain regain;
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
@@ -68,6 +86,11 @@ static inline bool vm_is_dead(const struct dsm_vm *vm)
 static inline bool vm_has_node(const struct dsm_vm *vm, u8 node)
 {
 	return node < DVMM_MAX_NODES && vm->nodes >> node & 1;
+}
+
+static inline bool vm_is_idle(const struct dsm_vm *vm)
+{
+	return vm->ops && vm->ops->is_idle && vm->ops->is_idle(vm->priv);
 }
 
 static inline void vm_stat_add(struct dsm_vm *vm, u32 nr, s64 amount)
@@ -115,6 +138,7 @@ void memfile_exit(void);
 #define PAGE_F_USED 0x01 /* was mapped since it was granted */
 #define PAGE_F_TAKE 0x02 /* a take is put off */
 #define PAGE_F_WISH_READ 0x04 /* the fault that did not wait wanted to read */
+#define PAGE_F_REGAINED 0x10 /* asked for because it was lost; not used yet */
 #define PAGE_F_COUNTED 0x08 /* the fault that will use the grant is counted */
 
 struct dsm_page {
@@ -150,10 +174,10 @@ void page_wake_all(void); /* all waiters look again. Any context */
 
 void page_granted(const struct page_ref *ref); /* stamps, wakes */
 void page_used(struct dsm_page *page);
-void page_lost(struct dsm_page *page, u8 requester); /* write access was taken */
+void page_lost(const struct page_ref *ref, u8 requester); /* write access was taken */
 void page_write_wanted(struct dsm_page *page); /* adapts the residency */
 u64 page_rtt_ns(const struct page_ref *ref);
-u32 page_stay_us(const struct dsm_page *page, u8 requester); /* 0 = may go now */
+u32 page_stay_us(const struct page_ref *ref, u8 requester); /* 0 = may go now */
 
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
 void page_drop_frame(const struct page_ref *ref);
@@ -165,6 +189,16 @@ void page_free_frames(struct dsm_mem *mem); /* nothing maps or uses mem */
 void page_free_all(struct dsm_mem *mem);
 int page_init(void);
 void page_exit(void);
+
+void regain_init(struct regain *regain);
+void regain_note(const struct page_ref *ref);
+void regain_all(struct dsm_vm *vm); /* may sleep, does not wait for a peer */
+
+/* ---- turn.c: whose turn it is to keep contended pages ---- */
+
+void turn_decide(struct dsm_vm *vm); /* origin */
+int turn_set(struct dsm_vm *vm, u64 ticks); /* -EINVAL */
+u32 turn_left_us(const struct dsm_vm *vm); /* 0: not ours */
 
 /* ---- home.c: where the directory is, and who waits there ---- */
 

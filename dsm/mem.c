@@ -120,9 +120,11 @@ static void mem_remove(struct dsm_mem *mem)
 int mem_create(struct dsm_vm *vm, u32 home_policy, u64 bytes,
 	       struct dsm_mem **out_mem)
 {
-	struct dsm_mem *mem = mem_add(vm, vm->last_mem + 1, home_policy, bytes);
+	struct dsm_mem *mem;
 	int err;
 
+	turn_decide(vm);
+	mem = mem_add(vm, vm->last_mem + 1, home_policy, bytes);
 	if (IS_ERR(mem))
 		return PTR_ERR(mem);
 	/* Never used again, also after an error: some nodes may know it. */

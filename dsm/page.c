@@ -13,13 +13,13 @@
 #define CHUNK_PAGES 64
 #define NR_LOCKS_SHIFT 10
 
-/* Residency, in half round trips. */
+/* Residency, in half round trips. Above the default a page is contended. */
 #define STAY_DEFAULT 2
 #define STAY_MIN 1
 #define STAY_MAX 8
-#define STAY_MAX_SHARED 2
 /* A grant nobody has used: its thread may have been killed. */
 #define UNUSED_LIMIT_US 20000
+#define UNUSED_ROUND_TRIPS 20
 #define RTT_MAX_US 20000
 
 /* Records are small and many, so they share locks and wait queues by hash. */
@@ -177,16 +177,29 @@ void page_granted(const struct page_ref *ref)
 
 void page_used(struct dsm_page *page)
 {
+	page->flags &= ~PAGE_F_REGAINED;
 	if (page->flags & PAGE_F_USED)
 		return;
 	page->flags |= PAGE_F_USED;
 	page->granted_at = page_now();
 }
 
-void page_lost(struct dsm_page *page, u8 requester)
+static bool is_contended(const struct dsm_page *page)
 {
+	return page->residency > STAY_DEFAULT;
+}
+
+void page_lost(const struct page_ref *ref, u8 requester)
+{
+	struct dsm_page *page = ref->page;
+
 	page->lost_at = page_now();
 	page->rtt_us = rtt_us(requester);
+	if (page->flags & PAGE_F_REGAINED)
+		page->residency = STAY_MIN; /* came back for nothing */
+	else if (is_contended(page))
+		regain_note(ref);
+	page->flags &= ~PAGE_F_REGAINED;
 }
 
 /* Write access wanted back at once: two nodes write this page in turn, and each
@@ -204,18 +217,24 @@ void page_write_wanted(struct dsm_page *page)
 		page->residency = max(stay / 2, STAY_MIN);
 }
 
-u32 page_stay_us(const struct dsm_page *page, u8 requester)
+/* Has its user had it for as long as every grant promises? */
+static u32 least_stay_us(const struct dsm_page *page, u32 rtt)
 {
 	u32 age = page_now() - page->granted_at;
-	u32 rtt = rtt_us(requester);
-	u32 stay = page->residency ?: STAY_DEFAULT;
+	u32 stay = STAY_DEFAULT * rtt / 2;
 
-	if (!(page->flags & PAGE_F_USED))
-		return age < max(UNUSED_LIMIT_US, STAY_MAX / 2 * rtt) ? rtt : 0;
-	if (!proto_can_write(page->node.state))
-		stay = min_t(u32, stay, STAY_MAX_SHARED);
-	stay = stay * rtt / 2;
+	if (!(page->flags & (PAGE_F_USED | PAGE_F_REGAINED)))
+		return age < max(UNUSED_LIMIT_US, UNUSED_ROUND_TRIPS * rtt) ? rtt : 0;
 	return age < stay ? stay - age : 0;
+}
+
+u32 page_stay_us(const struct page_ref *ref, u8 requester)
+{
+	u32 stay = least_stay_us(ref->page, rtt_us(requester));
+
+	if (stay || !is_contended(ref->page) || vm_is_idle(ref->mem->vm))
+		return stay;
+	return turn_left_us(ref->mem->vm);
 }
 
 /* ---- frames ---- */

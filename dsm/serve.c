@@ -54,6 +54,7 @@ static int announce_to(struct dsm_mem *mem, u8 node)
 		.mem = cpu_to_le32(mem->id),
 		.home_policy = cpu_to_le32(mem->home_policy),
 		.bytes = cpu_to_le64(mem->nr_pages << PAGE_SHIFT),
+		.turn_ticks = cpu_to_le64(mem->vm->turn_ticks),
 	};
 	struct dvmm_msg msg = {
 		.type = DVMM_MSG_MEM_ADD,
@@ -160,6 +161,8 @@ static int vm_mem_add(struct dsm_vm *vm, u8 from,
 
 	if (from != vm->origin)
 		return -EPERM;
+	if (turn_set(vm, le64_to_cpu(payload->turn_ticks)))
+		return -EINVAL;
 	mutex_lock(&vm->lock);
 	mem = mem_add(vm, le32_to_cpu(payload->mem),
 		      le32_to_cpu(payload->home_policy),

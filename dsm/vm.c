@@ -142,6 +142,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	INIT_WORK(&vm->fail_work, fail_work);
 	mutex_init(&vm->lock);
 	xa_init(&vm->mems);
+	regain_init(&vm->regain);
 	vm_list_nodes(vm);
 
 	err = -EINVAL;

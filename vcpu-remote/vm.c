@@ -64,7 +64,33 @@ static void memory_failed(void *priv, int error, const char *reason)
 	vm_die(priv, error, reason);
 }
 
+static bool all_halted(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (!READ_ONCE(vcpu->stat.generic.blocking))
+			return false;
+	return true;
+}
+
+/* Only tries the lock: dsm asks under its own, and a guess will do. */
+static bool memory_is_idle(void *priv)
+{
+	struct vm *vm = priv;
+	bool idle = false;
+
+	if (!mutex_trylock(&vm->lock))
+		return false;
+	if (vm->kvm_file)
+		idle = all_halted(vm->kvm);
+	mutex_unlock(&vm->lock);
+	return idle;
+}
+
 static const struct dsm_vm_ops memory_ops = {
+	.is_idle = memory_is_idle,
 	.failed = memory_failed,
 };
 

@@ -110,13 +110,16 @@ static_assert(sizeof(struct dvmm_msg_mem) == 24);
  * @mem: its id
  * @home_policy: enum dvmm_home_policy
  * @bytes: size, a multiple of 4096
+ * @turn_ticks: how long a node may keep contended pages, in TSC ticks; the same in
+ *	all messages of a VM
  */
 struct dvmm_msg_mem_add {
 	__le32 mem;
 	__le32 home_policy;
 	__le64 bytes;
+	__le64 turn_ticks;
 };
-static_assert(sizeof(struct dvmm_msg_mem_add) == 16);
+static_assert(sizeof(struct dvmm_msg_mem_add) == 24);
 
 /* Tail: nr_places * struct dvmm_wire_place. */
 struct dvmm_msg_slice_start {
