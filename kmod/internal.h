@@ -59,7 +59,7 @@ struct link {
 	const struct transport *transport;
 	struct dvmm_stats *stats;
 
-	spinlock_t lock; /* any context; order: lock -> tx->lock */
+	spinlock_t lock; /* any context; order: tx->lock -> conn->lock -> lock */
 	enum dvmm_link_state state; /* lock for writing */
 	struct conn __rcu *conn; /* lock for writing */
 	bool closing; /* lock */
@@ -101,6 +101,7 @@ int link_attach(struct link *link, struct conn *conn); /* -EBUSY: it has one */
 void link_kick(struct link *link); /* look at the connection now; any context */
 bool link_connects(const struct link *link); /* this side, or does it listen? */
 int link_send(struct link *link, const struct dvmm_msg *msg, u32 req, u32 status);
+int link_send_page(struct link *link, u32 imm, struct page *page);
 void link_set_clock(struct link *link, const struct clock_sample *sample, u64 rtt_ns);
 void link_set_up(struct link *link); /* handshake is done; receive context */
 void link_refuse(struct link *link, const char *reason); /* before there was a connection */

@@ -341,6 +341,19 @@ int link_send(struct link *link, const struct dvmm_msg *msg, u32 req, u32 status
 	return err;
 }
 
+int link_send_page(struct link *link, u32 imm, struct page *page)
+{
+	int err = -ENOTCONN;
+	struct conn *conn;
+
+	rcu_read_lock();
+	conn = rcu_dereference(link->conn);
+	if (conn && state_is_up(READ_ONCE(link->state)))
+		err = tx_send_page(conn, imm, page);
+	rcu_read_unlock();
+	return err;
+}
+
 /* For those that may not sleep; rcu_read_lock() held. */
 static struct link *link_peek(u8 node)
 {
@@ -363,16 +376,13 @@ EXPORT_SYMBOL_GPL(dvmm_link_send);
 
 int dvmm_link_send_page(u8 node, u32 imm, struct page *page)
 {
-	struct conn *conn = NULL;
 	int err = -ENOTCONN;
 	struct link *link;
 
 	rcu_read_lock();
 	link = link_peek(node);
-	if (link && state_is_up(READ_ONCE(link->state)))
-		conn = rcu_dereference(link->conn);
-	if (conn)
-		err = tx_send_page(conn, imm, page);
+	if (link)
+		err = link_send_page(link, imm, page);
 	rcu_read_unlock();
 	return err;
 }

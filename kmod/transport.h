@@ -73,7 +73,7 @@ struct conn {
 	struct dvmm_msg_hello peer_hello;
 	struct completion opened; /* or failed */
 
-	spinlock_t lock; /* any context */
+	spinlock_t lock; /* any context; inside tx->lock */
 	bool failed; /* lock */
 	bool refused; /* lock; by either side */
 	bool orderly; /* lock; by BYE */
