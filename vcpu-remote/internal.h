@@ -79,7 +79,10 @@ struct vm {
 	u8 *node_of; /* by vCPU id */
 	u32 minor; /* origin: of its device node */
 
-	struct mutex slots_lock; /* origin: one change of slots or routes at a time; held over requests; order: before lock */
+	/* Origin: one change of slots or routes at a time; held over requests.
+	 * Order: slots_lock -> lock.
+	 */
+	struct mutex slots_lock;
 	struct xarray slots; /* slots_lock; slot -> struct slot */
 	void *routes; /* slots_lock; routes the slices have, see vmfile.c */
 	u32 nr_routes; /* slots_lock */
@@ -136,13 +139,16 @@ struct vm *vm_find_from(u32 id); /* the one with the smallest id >= @id */
 struct vm *vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 u32 vm_count(void);
-int vm_next_node(const struct vm *vm, int after); /* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
+/* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
+int vm_next_node(const struct vm *vm, int after);
 u8 vm_node_of(const struct vm *vm, u32 vcpu_id); /* by placement; any context */
 int vm_set_state(struct vm *vm, u32 from, u32 to); /* -EBUSY, -EIO: dead */
 bool vm_has_state(struct vm *vm, u32 state);
-void vm_die(struct vm *vm, int error, const char *reason); /* all nodes learn it; any sleepable context */
+/* all nodes learn it; any sleepable context */
+void vm_die(struct vm *vm, int error, const char *reason);
 void vm_stop(struct vm *vm, const char *reason); /* the same, but as asked */
-void vm_end(struct vm *vm, int error, const char *reason, bool tell); /* both; @tell: the other nodes do not know yet */
+/* both; @tell: the other nodes do not know yet */
+void vm_end(struct vm *vm, int error, const char *reason, bool tell);
 int vm_set_kvm(struct vm *vm, struct file *kvm_file); /* takes the file over */
 struct file *vm_get_kvm(struct vm *vm); /* the real VM with a reference, or NULL */
 void vm_release_kvm(struct vm *vm); /* drops the real files; by a thread of their process */
@@ -155,7 +161,8 @@ extern const size_t nr_origin_ioctls;
 
 /* vcpu.c */
 struct vcpu *vcpu_find(struct vm *vm, u32 id);
-struct vcpu *vcpu_add(struct vm *vm, u32 id, u8 node); /* the one that exists, or a new one, or ERR_PTR */
+/* the one that exists, or a new one, or ERR_PTR */
+struct vcpu *vcpu_add(struct vm *vm, u32 id, u8 node);
 void vcpu_set_real(struct vcpu *vcpu, struct file *real_file); /* takes the file over */
 struct file *vcpu_get_real(struct vcpu *vcpu); /* with a reference, or NULL */
 struct kvm_vcpu *vcpu_kvm(struct vcpu *vcpu); /* for a caller that holds the real file */
@@ -169,7 +176,8 @@ int real_init(const char *path);
 void real_exit(void);
 struct file *real_open(void);
 long real_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
-struct file *real_create(struct file *file, unsigned int cmd, unsigned long arg); /* KVM_CREATE_*: the file instead of the fd */
+/* KVM_CREATE_*: the file instead of the fd */
+struct file *real_create(struct file *file, unsigned int cmd, unsigned long arg);
 void real_kill(struct kvm *kvm); /* KVM_RUN and ioctls fail with EIO from now on */
 size_t real_mmap_bytes(void);
 
@@ -212,7 +220,9 @@ enum ioctl_shape {
 };
 const struct kvm_ioctl *ioctl_of_vcpu(unsigned int cmd);
 const struct kvm_ioctl *ioctl_of_slice_vm(unsigned int cmd); /* what a slice's VM accepts */
-long ioctl_arg_bytes(const struct kvm_ioctl *ioctl, struct vm *vm, const void *head, size_t head_len); /* of the argument, given its first bytes */
+/* of the argument, given its first bytes */
+long ioctl_arg_bytes(const struct kvm_ioctl *ioctl, struct vm *vm, const void *head,
+		     size_t head_len);
 size_t ioctl_head_bytes(const struct kvm_ioctl *ioctl); /* how many first bytes that needs */
 
 /* ship.c: requests of the origin to slices; wait for the reply, killable */
@@ -227,15 +237,18 @@ struct shipped {
 };
 int ship_vcpu_ioctl(struct vcpu *vcpu, struct shipped *shipped);
 int ship_vm_ioctl(struct vm *vm, u8 node, struct shipped *shipped);
-int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped); /* an error has killed the VM */
+/* an error has killed the VM */
+int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped);
 int ship_vcpu_create(struct vcpu *vcpu);
-int ship_memslot_all(struct vm *vm, const struct kvm_userspace_memory_region *region, const struct dsm_segment *segments, u32 nr);
+int ship_memslot_all(struct vm *vm, const struct kvm_userspace_memory_region *region,
+		     const struct dsm_segment *segments, u32 nr);
 
 /* slice.c: what this node does for VMs of other origins */
 extern const struct dvmm_ioctl slice_ioctls[];
 extern const size_t nr_slice_ioctls;
 int slice_start_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
-int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
+int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const void *payload,
+		  size_t len);
 void slice_ended(struct vm *vm, int error); /* by vm_end() */
 void slice_free(struct vm *vm);
 void server_init(struct server *server);
@@ -254,7 +267,9 @@ void job_refuse(struct vm *vm, struct job *job, int error);
 /* run.c: KVM_RUN of a vCPU that lives elsewhere */
 long run_remote(struct vcpu *vcpu); /* origin: the VMM's thread; vcpu->mutex held */
 int run_exited(struct vcpu *vcpu, const void *payload, size_t len); /* origin: VCPU_EXIT has come */
-void run_here(struct vcpu *vcpu, struct file *real_file, const struct dvmm_msg_run *msg, unsigned long scratch); /* slice */
+/* slice */
+void run_here(struct vcpu *vcpu, struct file *real_file, const struct dvmm_msg_run *msg,
+	      unsigned long scratch);
 void run_kick(struct vcpu *vcpu, u32 run_seq); /* slice: VCPU_KICK has come */
 
 /* exit.c: struct kvm_run between nodes */
@@ -267,8 +282,14 @@ int apic_probe_init(void);
 void apic_probe_exit(void);
 
 /* irq.c: APIC messages between the nodes of a VM */
-int irq_vm_start(struct vm *vm); /* vm->kvm, ->nodes, ->stats are set; no vCPU yet; capture from now on. -EOPNOTSUPP: hardware delivers past KVM */
-void irq_vm_stop(struct vm *vm); /* before vm->kvm_file is put; no capture and no injection any more when it returns; may be called twice */
+/* vm->kvm, ->nodes, ->stats are set; no vCPU yet; capture from now on. -EOPNOTSUPP: hardware
+ * delivers past KVM
+ */
+int irq_vm_start(struct vm *vm);
+/* before vm->kvm_file is put; no capture and no injection any more when it returns; may be
+ * called twice
+ */
+void irq_vm_stop(struct vm *vm);
 int irq_receive(struct vm *vm, u8 from, const struct dvmm_msg_apic *msg); /* message context */
 /* A real vCPU of a slice is complete: make it known to KVM's APIC map, else INIT
  * and SIPI for it are lost. Caller is a thread of the VM's process; scratch is a
@@ -277,12 +298,17 @@ int irq_receive(struct vm *vm, u8 from, const struct dvmm_msg_apic *msg); /* mes
 int irq_vcpu_created(struct vm *vm, struct file *vcpu_file, unsigned long scratch);
 
 /* cpuid.c: what a spanning VM offers */
-void cpuid_limit(struct kvm_cpuid2 *cpuid, u32 nent); /* in place; KVM_GET_SUPPORTED_CPUID and SET_CPUID2 */
+/* in place; KVM_GET_SUPPORTED_CPUID and SET_CPUID2 */
+void cpuid_limit(struct kvm_cpuid2 *cpuid, u32 nent);
 
 /* clock.c: one guest TSC on all nodes */
-int clock_read_offset(struct file *vcpu_file, s64 *out_offset); /* guest TSC - host TSC of a real vCPU; does not wait for KVM_RUN */
-int clock_set_offset(struct file *vcpu_file, unsigned long scratch, s64 offset); /* caller is a thread of the VM's process; scratch is its user memory */
-int clock_check_khz(u32 origin_khz); /* tsc_khz of the origin (slice_start): -EOPNOTSUPP: not the frequency of this node */
-int clock_slice_offset(struct vm *vm, s64 *out_offset); /* guest TSC - TSC of this node, from the origin's offset and the link's clock */
+/* guest TSC - host TSC of a real vCPU; does not wait for KVM_RUN */
+int clock_read_offset(struct file *vcpu_file, s64 *out_offset);
+/* caller is a thread of the VM's process; scratch is its user memory */
+int clock_set_offset(struct file *vcpu_file, unsigned long scratch, s64 offset);
+/* tsc_khz of the origin (slice_start): -EOPNOTSUPP: not the frequency of this node */
+int clock_check_khz(u32 origin_khz);
+/* guest TSC - TSC of this node, from the origin's offset and the link's clock */
+int clock_slice_offset(struct vm *vm, s64 *out_offset);
 
 #endif

@@ -189,7 +189,7 @@ static int create_vcpu(struct vm *vm, const struct job *job, unsigned long scrat
 	return 0;
 }
 
-static void run(struct vm *vm, struct vcpu *vcpu, const struct job *job,
+static void do_run(struct vm *vm, struct vcpu *vcpu, const struct job *job,
 		unsigned long scratch)
 {
 	struct file *file = vcpu_get_real(vcpu);
@@ -207,7 +207,7 @@ void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scr
 	int err;
 
 	if (job->type == DVMM_MSG_VCPU_RUN) {
-		run(vm, vcpu, job, scratch);
+		do_run(vm, vcpu, job, scratch);
 		return;
 	}
 	dvmm_stat_inc(vm->stats, DVMM_STAT_VM_remote_ioctls);

@@ -91,6 +91,7 @@ static void send_kick(struct vcpu *vcpu)
 
 static bool run_is_over(struct vcpu *vcpu)
 {
+	/* Pairs with run_exited(): the area is complete. */
 	return smp_load_acquire(&vcpu->exit_seq) == vcpu->run_seq ||
 	       vm_is_dead(vcpu->vm);
 }
@@ -102,6 +103,7 @@ static long wait_exit(struct vcpu *vcpu)
 		if (wait_event_killable(vcpu->wait, run_is_over(vcpu)))
 			return -EINTR;
 	}
+	/* Pairs with run_exited(), as above. */
 	if (smp_load_acquire(&vcpu->exit_seq) != vcpu->run_seq)
 		return -EIO;
 	return vcpu->run_ret;
@@ -157,6 +159,7 @@ int run_exited(struct vcpu *vcpu, const void *payload, size_t len)
 	vcpu->run_ret = (s32)le32_to_cpu(msg->ret);
 	exit_to_area(vcpu, run, (const void *)run + RUN_BYTES, data_len);
 	exit_count(vcpu, run);
+	/* Pairs with run_is_over(): all of the above is seen by who sees this. */
 	smp_store_release(&vcpu->exit_seq, seq);
 	wake_up_all(&vcpu->wait);
 	return 0;
@@ -208,8 +211,7 @@ void run_kick(struct vcpu *vcpu, u32 run_seq)
 	fput(file);
 }
 
-static int load_run(struct vcpu *vcpu, struct kvm_vcpu *real,
-		    const struct dvmm_msg_run *msg)
+static void load_run(struct kvm_vcpu *real, const struct dvmm_msg_run *msg)
 {
 	u32 data_len = le32_to_cpu(msg->data_len);
 	const void *tail = msg + 1;
@@ -217,7 +219,6 @@ static int load_run(struct vcpu *vcpu, struct kvm_vcpu *real,
 	memcpy(real->run, tail, RUN_BYTES);
 	if (data_len)
 		memcpy(real->arch.pio_data, tail + RUN_BYTES, data_len);
-	return 0;
 }
 
 static int set_tsc(struct vcpu *vcpu, struct file *file,
@@ -276,7 +277,7 @@ void run_here(struct vcpu *vcpu, struct file *real_file,
 		vm_die(vcpu->vm, ret, "the guest TSC cannot be set");
 		return;
 	}
-	load_run(vcpu, real, msg);
+	load_run(real, msg);
 	begin_run(vcpu, real->run, seq);
 	ret = real_ioctl(real_file, KVM_RUN, 0);
 	finish_run(vcpu);
