@@ -36,6 +36,7 @@ struct tx_hold {
  * once when bottom halves are enabled again, where that is allowed.
  */
 static void tx_lock(struct tx *tx, struct tx_hold *hold)
+	__acquires(&tx->lock)
 {
 	hold->bh = !in_interrupt() && !irqs_disabled();
 	if (hold->bh)
@@ -44,6 +45,7 @@ static void tx_lock(struct tx *tx, struct tx_hold *hold)
 }
 
 static void tx_unlock(struct tx *tx, struct tx_hold *hold)
+	__releases(&tx->lock)
 {
 	spin_unlock_irqrestore(&tx->lock, hold->flags);
 	if (hold->bh)
@@ -353,13 +355,19 @@ void conn_sent(struct conn *conn, struct tx_slot *slot)
 	} while (done != slot);
 	pump(conn, tx);
 	tx_unlock(tx, &hold);
+	/* A waiter that comes now looks at the lists first, under the lock. */
 	if (waitqueue_active(&tx->idle))
 		wake_up(&tx->idle);
 }
 
 static bool is_idle(struct tx *tx)
 {
-	return list_empty_careful(&tx->waiting) && list_empty_careful(&tx->posted);
+	bool idle;
+
+	spin_lock_irq(&tx->lock);
+	idle = list_empty(&tx->waiting) && list_empty(&tx->posted);
+	spin_unlock_irq(&tx->lock);
+	return idle;
 }
 
 /* From now on each send asks for a completion, so that tx_wait_idle() ends. */
