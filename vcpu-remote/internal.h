@@ -88,6 +88,9 @@ struct vm {
 	u32 nr_routes; /* slots_lock */
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
 
+	struct mutex ioeventfds_lock; /* innermost */
+	struct list_head ioeventfds; /* ioeventfds_lock; origin: see ioeventfd.c */
+
 	struct mutex lock; /* never held over a wait; order: vm->lock -> nothing of dsm */
 	u32 state; /* lock; enum dvmm_vm_state; DEAD and STOPPED are final */
 	char reason[DVMM_REASON_SIZE]; /* lock */
@@ -198,6 +201,11 @@ bool extension_may_enable(unsigned long cap); /* by KVM_ENABLE_CAP on the VM */
 long memslot_set(struct vm *vm, struct file *real, void __user *user);
 long memslot_get_dirty_log(struct vm *vm, struct file *real, void __user *user);
 int memslot_set_here(struct vm *vm, struct job *job, unsigned long scratch); /* slice: MEMSLOT */
+
+/* ioeventfd.c: doorbells of vCPUs that live elsewhere */
+long ioeventfd_set(struct vm *vm, struct file *real, void __user *user);
+bool ioeventfd_answers(struct vcpu *vcpu); /* the exit in its area; then it may run on */
+void ioeventfd_free_all(struct vm *vm);
 
 /* vcpufile.c: the vCPU fd a VMM gets for a vCPU that lives elsewhere */
 int vcpufile_create(struct vcpu *vcpu);

@@ -121,6 +121,18 @@ static void restore_sigmask(struct vcpu *vcpu, sigset_t *saved)
 		sigprocmask(SIG_SETMASK, saved, NULL);
 }
 
+static long run_once(struct vcpu *vcpu)
+{
+	long err;
+
+	dvmm_stat_inc(vcpu->vm->stats, DVMM_STAT_VM_remote_runs);
+	err = send_run(vcpu);
+	if (!err)
+		return wait_exit(vcpu);
+	vm_die(vcpu->vm, err, "a vCPU cannot be run on its node");
+	return -EIO;
+}
+
 long run_remote(struct vcpu *vcpu)
 {
 	sigset_t saved;
@@ -130,12 +142,9 @@ long run_remote(struct vcpu *vcpu)
 	if (vcpu->run_seq != READ_ONCE(vcpu->exit_seq))
 		return -EINTR;
 	swap_sigmask(vcpu, &saved);
-	dvmm_stat_inc(vcpu->vm->stats, DVMM_STAT_VM_remote_runs);
-	ret = send_run(vcpu);
-	if (ret)
-		vm_die(vcpu->vm, ret, "a vCPU cannot be run on its node");
-	else
-		ret = wait_exit(vcpu);
+	do {
+		ret = run_once(vcpu);
+	} while (!ret && ioeventfd_answers(vcpu));
 	restore_sigmask(vcpu, &saved);
 	return vm_is_dead(vcpu->vm) ? -EIO : ret;
 }

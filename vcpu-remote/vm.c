@@ -133,6 +133,8 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->nr_places = config->nr_places;
 	vm->places = config->places;
 	mutex_init(&vm->slots_lock);
+	mutex_init(&vm->ioeventfds_lock);
+	INIT_LIST_HEAD(&vm->ioeventfds);
 	mutex_init(&vm->lock);
 	xa_init(&vm->slots);
 	xa_init(&vm->vcpus);
@@ -185,6 +187,7 @@ static void vm_free(struct kref *ref)
 	slice_free(vm);
 	vcpu_free_all(vm);
 	free_slots(vm);
+	ioeventfd_free_all(vm);
 	dsm_vm_destroy(vm->dsm);
 	dvmm_stats_free(vm->stats);
 	kfree(vm->node_of);

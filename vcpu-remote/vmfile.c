@@ -143,6 +143,11 @@ static long get_dirty_log(const struct call *call)
 	return memslot_get_dirty_log(call->vm, call->real, (void __user *)call->arg);
 }
 
+static long set_ioeventfd(const struct call *call)
+{
+	return ioeventfd_set(call->vm, call->real, (void __user *)call->arg);
+}
+
 static long check_extension(const struct call *call)
 {
 	return extension_check(call->real, call->arg);
@@ -239,7 +244,7 @@ static const struct {
 	ONE(KVM_IRQ_LINE, here_only), /* QEMU's IOAPIC; a route makes it an MSI */
 	ONE(KVM_IRQ_LINE_STATUS, here_only),
 	ONE(KVM_IRQFD, here_only),
-	ONE(KVM_IOEVENTFD, here_only),
+	ONE(KVM_IOEVENTFD, set_ioeventfd),
 	ONE(KVM_ENABLE_CAP, enable_cap),
 	ONE(KVM_SET_TSS_ADDR, everywhere_scalar),
 	ONE(KVM_SET_IDENTITY_MAP_ADDR, everywhere_pointer),

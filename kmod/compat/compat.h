@@ -35,6 +35,13 @@
 #define compat_release_fault_lock(vmf) mmap_read_unlock((vmf)->vma->vm_mm)
 #endif
 
+/* 6.8, 3652117f8548 "eventfd: simplify eventfd_signal()" */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define compat_eventfd_signal(ctx) eventfd_signal(ctx)
+#else
+#define compat_eventfd_signal(ctx) ((void)eventfd_signal(ctx, 1))
+#endif
+
 /* 6.1: folio_mapcount() is no inline function and not exported */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #define compat_page_mapcount(page) folio_mapcount(page_folio(page))
