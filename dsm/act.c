@@ -298,20 +298,30 @@ static void note_request(struct op *op, u8 want, u8 state_before, u32 txn)
 		return;
 	}
 	if (want == PROTO_WRITE)
-		page_write_wanted(op->ref.page);
+		page_write_wanted(&op->ref);
 	if (txn != FETCH_LOCAL_TXN)
 		count_request(op, want, state_before);
+}
+
+/* A page that nodes write in turn will be written after it is read: ask once. */
+static u8 foresee(const struct op *op, u8 want)
+{
+	const struct dsm_page *page = op->ref.page;
+
+	return page->node.state == PROTO_I && page_is_contended(page) ? PROTO_WRITE : want;
 }
 
 int act_access(struct op *op, u8 want)
 {
 	u8 before = op->ref.page->node.state;
-	struct proto_event ev = { .event = want, .from = vm_of(op)->self };
+	struct proto_event ev = { .from = vm_of(op)->self };
 	enum proto_access access;
 	int err;
 
 	if (vm_is_dead(vm_of(op)))
 		return -EIO;
+	want = foresee(op, want);
+	ev.event = want;
 	/* Also a read of a page that is being upgraded: mapped read-only again, its
 	 * writer would fault, take the mapping away, fault ... until the grant.
 	 */

@@ -175,7 +175,8 @@ void page_wake_all(void); /* all waiters look again. Any context */
 void page_granted(const struct page_ref *ref); /* stamps, wakes */
 void page_used(struct dsm_page *page);
 void page_lost(const struct page_ref *ref, u8 requester); /* write access was taken */
-void page_write_wanted(struct dsm_page *page); /* adapts the residency */
+void page_write_wanted(const struct page_ref *ref); /* adapts the residency */
+bool page_is_contended(const struct dsm_page *page); /* nodes write it in turn */
 u64 page_rtt_ns(const struct page_ref *ref);
 u32 page_stay_us(const struct page_ref *ref, u8 requester); /* 0 = may go now */
 
@@ -198,6 +199,7 @@ void regain_all(struct dsm_vm *vm); /* may sleep, does not wait for a peer */
 
 void turn_decide(struct dsm_vm *vm); /* origin */
 int turn_set(struct dsm_vm *vm, u64 ticks); /* -EINVAL */
+u32 turn_us(const struct dsm_vm *vm); /* length of a turn */
 u32 turn_left_us(const struct dsm_vm *vm); /* 0: not ours */
 
 /* ---- home.c: where the directory is, and who waits there ---- */

@@ -17,6 +17,8 @@
 #define STAY_DEFAULT 2
 #define STAY_MIN 1
 #define STAY_MAX 8
+#define SOON_TURNS 4
+#define LOOK_AGAIN_ROUND_TRIPS 2
 /* A grant nobody has used: its thread may have been killed. */
 #define UNUSED_LIMIT_US 20000
 #define UNUSED_ROUND_TRIPS 20
@@ -184,7 +186,7 @@ void page_used(struct dsm_page *page)
 	page->granted_at = page_now();
 }
 
-static bool is_contended(const struct dsm_page *page)
+bool page_is_contended(const struct dsm_page *page)
 {
 	return page->residency > STAY_DEFAULT;
 }
@@ -197,21 +199,22 @@ void page_lost(const struct page_ref *ref, u8 requester)
 	page->rtt_us = rtt_us(requester);
 	if (page->flags & PAGE_F_REGAINED)
 		page->residency = STAY_MIN; /* came back for nothing */
-	else if (is_contended(page))
+	else if (page_is_contended(page))
 		regain_note(ref);
 	page->flags &= ~PAGE_F_REGAINED;
 }
 
-/* Write access wanted back at once: two nodes write this page in turn, and each
- * gets more done if it keeps the page longer.
+/* Write access wanted back within some turns: nodes write this page in turn, and
+ * each gets more done if it keeps the page longer.
  */
-void page_write_wanted(struct dsm_page *page)
+void page_write_wanted(const struct page_ref *ref)
 {
+	struct dsm_page *page = ref->page;
 	u8 stay = page->residency ?: STAY_DEFAULT;
 
 	if (!page->lost_at)
 		return;
-	if (page_now() - page->lost_at < 2 * page->rtt_us)
+	if (page_now() - page->lost_at < SOON_TURNS * turn_us(ref->mem->vm))
 		page->residency = min(stay * 2, STAY_MAX);
 	else
 		page->residency = max(stay / 2, STAY_MIN);
@@ -230,11 +233,13 @@ static u32 least_stay_us(const struct dsm_page *page, u32 rtt)
 
 u32 page_stay_us(const struct page_ref *ref, u8 requester)
 {
-	u32 stay = least_stay_us(ref->page, rtt_us(requester));
+	u32 rtt = rtt_us(requester);
+	u32 stay = least_stay_us(ref->page, rtt);
 
-	if (stay || !is_contended(ref->page) || vm_is_idle(ref->mem->vm))
+	if (stay || !page_is_contended(ref->page) || vm_is_idle(ref->mem->vm))
 		return stay;
-	return turn_left_us(ref->mem->vm);
+	/* Looks again before the turn ends: the vCPUs may have become idle. */
+	return min(turn_left_us(ref->mem->vm), LOOK_AGAIN_ROUND_TRIPS * rtt);
 }
 
 /* ---- frames ---- */

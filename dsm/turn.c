@@ -53,6 +53,11 @@ int turn_set(struct dsm_vm *vm, u64 ticks)
 	return 0;
 }
 
+u32 turn_us(const struct dsm_vm *vm)
+{
+	return ticks_to_us(vm->turn_ticks);
+}
+
 /* 0: it is another node's turn. Any context. */
 u32 turn_left_us(const struct dsm_vm *vm)
 {
