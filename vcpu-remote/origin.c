@@ -10,6 +10,8 @@
 
 #define START_TIMEOUT_MS 10000
 
+static DEFINE_MUTEX(create_lock); /* a UUID is looked for and taken at once */
+
 static u32 new_id(void)
 {
 	static atomic_t last;
@@ -182,16 +184,12 @@ static const struct file_operations vm_fd_fops = {
 	.llseek = noop_llseek,
 };
 
-static long vm_create_ioctl(struct file *file, void *arg)
+static long create_vm(struct dvmm_vm_create *create)
 {
-	struct dvmm_vm_create *create = arg;
 	struct dvmm_new_fd new_fd;
 	struct vm *vm;
 	int err;
 
-	err = check_create(create);
-	if (err)
-		return err;
 	vm = new_vm(create);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
@@ -215,6 +213,18 @@ remove_dev:
 	kvmdev_remove(vm);
 put_vm:
 	vm_put(vm);
+	return err;
+}
+
+static long vm_create_ioctl(struct file *file, void *arg)
+{
+	long err = check_create(arg);
+
+	if (err)
+		return err;
+	mutex_lock(&create_lock);
+	err = create_vm(arg);
+	mutex_unlock(&create_lock);
 	return err;
 }
 
