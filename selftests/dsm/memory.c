@@ -12,7 +12,7 @@
  *   write PAGE VALUE | read PAGE one word
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
  *   remap | protect              munmap and mmap again is the kernel's; mprotect
- *   info | stat | kill
+ *   info | stat | kill           SIGUSR1 kills the VM too
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -320,6 +320,12 @@ static void on_sigbus(int signo)
 	_exit(2);
 }
 
+static void on_sigusr1(int signo)
+{
+	(void)signo;
+	ioctl(device, DSM_TEST_KILL);
+}
+
 static void command(char *line)
 {
 	static const struct {
@@ -353,6 +359,7 @@ int main(void)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGBUS, on_sigbus);
+	signal(SIGUSR1, on_sigusr1);
 	control = open("/dev/dvmm/control", O_RDWR | O_CLOEXEC);
 	device = open("/dev/dvmm-dsm-test", O_RDWR | O_CLOEXEC);
 	if (control < 0 || device < 0) {

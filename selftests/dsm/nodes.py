@@ -10,31 +10,32 @@ MIB = 1 << 20
 class Node:
     """The program `memory` on a host: ask() gives it a command and returns its answer."""
 
-    def __init__(self, host, total):
-        self.host, self.total = host, total
-        self.load()
+    def __init__(self, host, dsm=None):
+        self.host = host
+        self.load(dsm or f"{BUILD}/{host.release}/dvmm-dsm.ko")
         self.job = host.start(f"exec {BUILD}/selftests/dsm/memory")
         self.job.wait_line("ready:")
 
-    def load(self):
-        path = f"{BUILD}/selftests/dsm/{self.host.release}/dsm-test.ko"
-        dsm = os.environ.get("DVMM_DSM", f"{BUILD}/{self.host.release}/dvmm-dsm.ko")
+    def load(self, dsm):
+        test = f"{BUILD}/selftests/dsm/{self.host.release}/dsm-test.ko"
         self.host.run("modprobe -q rdma_cm; modprobe -q ib_core; true")
-        for file in (f"{BUILD}/{self.host.release}/dvmm.ko", dsm, path):
+        for file in (f"{BUILD}/{self.host.release}/dvmm.ko", dsm, test):
             self.host.run(f"insmod {file}")
 
     def tell(self, command):
         self.job.send(command + "\n")
 
     def answer(self, timeout=60):
-        match = self.job.wait_line(r"^(ok|failed): ?(.*)$", timeout=timeout)
-        return match
+        return self.job.wait_line(r"^(ok|failed): ?(.*)$", timeout=timeout)
 
     def ask(self, command, timeout=60):
         self.tell(command)
         match = self.answer(timeout)
-        assert match[1] == "ok", f"{self.host}: {command}: {match[0]}\n{self.job.output[-1000:]}\n{self.host.dmesg()[-1500:]}"
+        assert match[1] == "ok", f"{self.host}: {command}: {match[0]}\n{self.host.dmesg()[-1500:]}"
         return match[2]
+
+    def pid(self):
+        return self.host.run("pgrep -x memory").strip()
 
     def stat(self):
         return {key: int(value) for key, value in (word.split("=") for word in self.ask("stat").split())}
@@ -54,9 +55,9 @@ class Node:
         assert not left, left
 
 
-def up(hosts):
-    """Nodes with links and a VM whose origin is the first."""
-    nodes = [Node(host, len(hosts)) for host in hosts]
+def up(hosts, dsm=None):
+    """Nodes with links and a VM whose origin is the first; dsm: another build of the module."""
+    nodes = [Node(host, dsm) for host in hosts]
     for n, node in enumerate(nodes, 1):
         node.ask(f"node {n} {len(nodes)}")
     for node in nodes:
@@ -66,12 +67,12 @@ def up(hosts):
     return nodes
 
 
-def share(nodes, megabytes, policy=0, kind="anon"):
+def share(nodes, megabytes, policy=0, kind="anon", mem=1):
     """Memory of the first node becomes everybody's."""
     nbytes = megabytes * MIB
     nodes[0].ask(f"adopt {nbytes} {policy} {kind}")
     for node in nodes[1:]:
-        node.ask(f"map 1 {nbytes} {policy}")
+        node.ask(f"map {mem} {nbytes} {policy}")
 
 
 def together(nodes, command, timeout=120):

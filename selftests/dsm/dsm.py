@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts]]."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from nodes import BUILD, MIB, share, together, up  # noqa: E402
+from testbed import Testbed  # noqa: E402
+from testbed.tap import Tap  # noqa: E402
+
+POLICIES = ["origin", "interleave"]
+TESTS = {"pages": 2, "atomics": 2000, "mp": 2000, "random": 1500, "locked": 300, "pingpong": 50, "sb": 15,
+         "threads": 300}
+HAMMER = "test threads 100000000 1"
+
+
+def end(nodes):
+    for node in nodes:
+        node.end()
+
+
+# One node
+
+
+def adopts(bed, kind):
+    nodes = up(bed.hosts[:1])
+    nodes[0].ask(f"adopt {24 * MIB} 0 {kind}")
+    end(nodes)
+
+
+def refuses(bed):
+    nodes = up(bed.hosts[:1])
+    bed.hosts[0].run("echo 4 >/proc/sys/vm/nr_hugepages")
+    nodes[0].tell(f"adopt {4 * MIB} 0 huge")
+    answer = nodes[0].answer()[2]
+    assert "not supported" in answer, answer
+    assert "hugetlb" in bed.hosts[0].dmesg()
+    end(nodes)
+
+
+def alone(bed):
+    nodes = up(bed.hosts[:1])
+    share(nodes, 64)
+    for test in ("atomics", "random", "locked", "pages", "threads"):
+        nodes[0].ask(f"test {test} 20 1")
+    nodes[0].ask("protect")
+    nodes[0].ask("direct /out/direct 64")
+    assert nodes[0].stat()["faults"] == nodes[0].stat()["faults_local"]
+    end(nodes)
+
+
+# Several nodes
+
+
+def changes(node, before):
+    return {key: value - before.get(key, 0) for key, value in node.stat().items() if value != before.get(key, 0)}
+
+
+def hammered(nodes, name, rounds):
+    before = [node.stat() for node in nodes]
+    print("#", together(nodes, f"test {name} {rounds} 1", 120))
+    for node, old in zip(nodes, before):
+        print("#", changes(node, old), flush=True)
+
+
+def direct_io(nodes):
+    for node in nodes[1:]:
+        node.tell("test threads 2000 1")
+    nodes[0].ask("direct /out/direct 64")
+    nodes[0].ask("test threads 2000 1", 120)
+    for node in nodes[1:]:
+        assert node.answer(120)[1] == "ok"
+    together(nodes, "protect")
+
+
+def reads_after_write(nodes):
+    """What the second node reads after the first has written 2 over what it had read before."""
+    nodes[0].ask("write 60 1")
+    assert nodes[1].ask("read 60") == "1"
+    nodes[0].ask("write 60 2")
+    return nodes[1].ask("read 60")
+
+
+def hammers(tap, bed):
+    nodes = up(bed.hosts)
+    for policy, mem in ((0, 1), (1, 2)):
+        share(nodes, 64, policy, mem=mem)
+        for name, rounds in TESTS.items():
+            with tap.case(f"{name}_on_{len(nodes)}_nodes_home_{POLICIES[policy]}"):
+                hammered(nodes, name, rounds)
+    with tap.case("written_page_is_read"):
+        assert reads_after_write(nodes) == "2"
+    with tap.case("direct_io_and_mprotect_under_load"):
+        direct_io(nodes)
+    with tap.case("metadata_is_at_most_64_bytes_a_page"):
+        for node in nodes:
+            print("#", node.ask("info"))
+    end(nodes)
+
+
+def planted_bug(bed):
+    nodes = up(bed.hosts, dsm=f"{BUILD}/bug/{bed.hosts[0].release}/dvmm-dsm.ko")
+    share(nodes, 8)
+    assert reads_after_write(nodes) == "1", "the page was not stale"
+    end(nodes)
+
+
+# Loss
+
+
+def under_load(bed):
+    """All nodes at it, and pages on their way."""
+    nodes = up(bed.hosts)
+    share(nodes, 32, 1)
+    for node in nodes:
+        node.tell(HAMMER)
+    for node in nodes:
+        node.host.run(f"timeout 30 sh -c 'until [ $(awk \"{{ print \\$14 + \\$15 }}\" /proc/{node.pid()}/stat) -gt 20 ]; "
+                      "do sleep 0.1; done'", 40)
+    return nodes
+
+
+def vm_killed(bed):
+    nodes = under_load(bed)
+    nodes[0].host.run(f"kill -USR1 {nodes[0].pid()}")
+    assert "SIGBUS" in nodes[0].answer(20)[2]
+    end(nodes)
+
+
+def program_killed(bed):
+    """The others are not told here (a layer above does): their faults wait, killable."""
+    nodes = under_load(bed)
+    nodes[1].end()
+    end(nodes[:1] + nodes[2:])
+
+
+def host_killed(bed):
+    nodes = under_load(bed)
+    nodes[-1].host.kill()
+    for node in nodes[:-1]:
+        assert "SIGBUS" in node.answer(60)[2]
+        assert "failed: lost node" in node.host.dmesg()
+    end(nodes[:-1])
+
+
+def main(kernel="6.1", hosts="2"):
+    tap = Tap()
+    with Testbed(hosts=int(hosts), kernel=kernel, cpus=1, mem="1G") as bed:
+        for kind in ("anon", "filled-anon", "filled-memfd"):
+            with tap.case(f"adoption_keeps_contents_{kind}"):
+                adopts(bed, kind)
+        with tap.case("unsupported_memory_is_refused"):
+            refuses(bed)
+        with tap.case("one_node_shares_with_itself"):
+            alone(bed)
+        hammers(tap, bed)
+        for title, act in (
+                ("skipped_invalidation_is_seen", planted_bug),
+                ("kill_ends_waiting_faults", vm_killed),
+                ("killed_program_leaves_nothing", program_killed),
+                ("lost_node_ends_the_vm", host_killed)):
+            with tap.case(title):
+                act(bed)
+    tap.end()
+
+
+main(*sys.argv[1:])
