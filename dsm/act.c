@@ -327,6 +327,9 @@ int act_access(struct op *op, u8 want)
 	 */
 	if (proto_is_transient(before))
 		return -EAGAIN;
+	/* A hit changes nothing, but for the first write to PROTO_E. */
+	if (before == PROTO_M || (want == PROTO_READ && proto_can_read(before)))
+		return 0;
 	err = prepare(op, want, &ev.txn);
 	if (err)
 		return err;

@@ -73,8 +73,9 @@ struct dsm_segment {
  * @out_nr: segments written: all of the range in order
  *
  * VMAs of the range that are ours already are only described. Others must be
- * private anonymous or shared memory the VMM alone maps; they are replaced by a mapping of a new object with
- * the same protection, and their contents, if any, are kept. Read-only file mappings are refused.
+ * private (anonymous or of a file) or shared memory the VMM alone maps; they are replaced by a mapping of a
+ * new object with the same protection, and their contents, if any, are kept. Shared
+ * mappings of files, huge pages and device memory are refused; the log says why.
  * Caller is a thread of the VMM, holds no mmap_lock. May sleep.
  * Return: 0, -EINVAL (alignment, hole), -EOPNOTSUPP (kind of mapping), -E2BIG
  * (too many segments), -ENOMEM.
