@@ -18,7 +18,7 @@
 #define STAY_MIN 1
 #define STAY_MAX 8
 #define SOON_TURNS 4
-#define LOOK_AGAIN_ROUND_TRIPS 2
+#define LOOK_AGAIN_ROUND_TRIPS 8
 /* A grant nobody has used: its thread may have been killed. */
 #define UNUSED_LIMIT_US 20000
 #define UNUSED_ROUND_TRIPS 20
