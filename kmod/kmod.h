@@ -38,7 +38,8 @@ u32 dvmm_node_epoch(void);
  * @page: a guest page has come with @imm. Context as @message, but not ordered
  *	against it. On 0 the service owns @page, else the link is closed. Only one
  *	service has this.
- * @link_up: the link to @node is up (again)
+ * @link_up: the link to @node is up (again). Before the first message. Context as
+ *	@message: must not wait for the peer
  * @link_lost: @node is lost: nothing comes from it any more and nothing sent to
  *	it arrives. Process context, may sleep. After the last message.
  */
