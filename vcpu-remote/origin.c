@@ -252,8 +252,11 @@ static void count_memory(struct vm *vm, struct dvmm_vm_get *get)
 static long vm_get_ioctl(struct file *file, void *arg)
 {
 	struct dvmm_vm_get *get = arg;
-	struct vm *vm = vm_find_from(get->vm_id);
+	struct vm *vm;
 
+	if (get->reserved)
+		return -EINVAL;
+	vm = vm_find_from(get->vm_id);
 	if (!vm)
 		return -ENOENT;
 	get->vm_id = vm->id;
@@ -275,9 +278,12 @@ static long vm_get_ioctl(struct file *file, void *arg)
 static long mem_get_ioctl(struct file *file, void *arg)
 {
 	struct dvmm_mem_get *get = arg;
-	struct vm *vm = vm_find(get->vm_id);
+	struct vm *vm;
 	int err;
 
+	if (get->reserved)
+		return -EINVAL;
+	vm = vm_find(get->vm_id);
 	if (!vm)
 		return -ENOENT;
 	err = dsm_mem_get_info(vm->dsm, get);
@@ -288,8 +294,8 @@ static long mem_get_ioctl(struct file *file, void *arg)
 const struct dvmm_ioctl origin_ioctls[] = {
 	{ DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), DVMM_IOCTL_ADMIN,
 	  "DVMM_VM_CREATE", vm_create_ioctl },
-	{ DVMM_VM_GET, 16, 0, "DVMM_VM_GET", vm_get_ioctl },
-	{ DVMM_VCPU_GET, 16, 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
-	{ DVMM_MEM_GET, 16, 0, "DVMM_MEM_GET", mem_get_ioctl },
+	{ DVMM_VM_GET, sizeof(struct dvmm_vm_get), 0, "DVMM_VM_GET", vm_get_ioctl },
+	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
+	{ DVMM_MEM_GET, sizeof(struct dvmm_mem_get), 0, "DVMM_MEM_GET", mem_get_ioctl },
 };
 const size_t nr_origin_ioctls = ARRAY_SIZE(origin_ioctls);

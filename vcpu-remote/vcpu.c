@@ -161,10 +161,13 @@ static void fill_get(struct vcpu *vcpu, struct dvmm_vcpu_get *out)
 long vcpu_get_ioctl(struct file *file, void *arg)
 {
 	struct dvmm_vcpu_get *get = arg;
-	struct vm *vm = vm_find(get->vm_id);
 	unsigned long id = get->vcpu_id;
 	struct vcpu *vcpu;
+	struct vm *vm;
 
+	if (get->reserved)
+		return -EINVAL;
+	vm = vm_find(get->vm_id);
 	if (!vm)
 		return -ENOENT;
 	vcpu = xa_find(&vm->vcpus, &id, ULONG_MAX, XA_PRESENT);
