@@ -58,7 +58,7 @@ void parse_options(const char *program, int argc, char **argv)
 
 	opt.program = program;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((c = getopt(argc, argv, "n:t:c:p:f:")) != -1) {
+	while ((c = getopt(argc, argv, "n:t:c:p:f:k:")) != -1) {
 		switch (c) {
 		case 'n':
 			opt.iterations = atol(optarg);
@@ -75,8 +75,11 @@ void parse_options(const char *program, int argc, char **argv)
 		case 'f':
 			opt.path = optarg;
 			break;
+		case 'k':
+			opt.parts = optarg;
+			break;
 		default:
-			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu] [-f file]\n",
+			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu] [-f file] [-k parts]\n",
 				program);
 			exit(2);
 		}

@@ -19,6 +19,7 @@ struct options {
 	double seconds;		/* -t: time limit of the whole */
 	int want_cpus;		/* -c: fail with fewer; 0 takes what is there */
 	int on_cpu;		/* -p: for programs that use one; -1 means all */
+	const char *parts;	/* -k: of memcheck, as a+b; NULL means all */
 	const char *path;	/* -f: file or device */
 };
 

@@ -582,13 +582,38 @@ static void run_part(const struct part *part, double seconds)
 		violation("%s looked at nothing", part->name);
 }
 
+/* Is @name one of the words of -k a+b+c? */
+static bool is_wanted(const char *name)
+{
+	size_t len = strlen(name);
+	const char *at = opt.parts;
+
+	if (!at)
+		return true;
+	for (; at; at = strchr(at, '+') ? strchr(at, '+') + 1 : NULL)
+		if (!strncmp(at, name, len) && (at[len] == '+' || !at[len]))
+			return true;
+	return false;
+}
+
+static bool runs(const struct part *part)
+{
+	return nr_cpus >= part->min_cpus && is_wanted(part->name);
+}
+
 int main(int argc, char **argv)
 {
+	size_t nr = 0;
+
 	parse_options("memcheck", argc, argv);
 	nr_threads = nr_cpus;
 	printf("memcheck: %d vCPUs, %ld iterations, %.0f s at most\n", nr_cpus, opt.iterations, opt.seconds);
 	for (size_t i = 0; i < NR_PARTS; i++)
-		if (nr_cpus >= parts[i].min_cpus)
-			run_part(&parts[i], opt.seconds / NR_PARTS);
+		nr += runs(&parts[i]);
+	if (!nr)
+		violation("no part to run in %s", opt.parts);
+	for (size_t i = 0; i < NR_PARTS; i++)
+		if (runs(&parts[i]))
+			run_part(&parts[i], opt.seconds / nr);
 	return finish();
 }
