@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Links between two hosts: they come up, carry, refuse, survive a cut, get lost, go away.
 
-    scripts/testbed script selftests/link/link.py KERNEL
+    scripts/testbed script selftests/link/link.py KERNEL[+KERNEL]
 """
 
 import errno
@@ -218,7 +218,8 @@ def killed(a, b):
 
 def main(kernel):
     tap = Tap()
-    with Testbed(hosts=2, kernel=kernel, mem="1G", modules=os.environ.get("MODULES")) as bed:
+    kernels = (kernel.split("+") * 2)[:2]
+    with Testbed(hosts=2, kernel=kernels, mem="1G", modules=os.environ.get("MODULES")) as bed:
         a, b = Node(bed.hosts[0]), Node(bed.hosts[1])
         for title, act in (
                 ("link_comes_up_and_clocks_agree", up),
