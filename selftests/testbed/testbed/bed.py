@@ -82,7 +82,12 @@ class Testbed:
 
 
 def wait_for_turn():
-    """One testbed at a time: several would starve each other's hosts. The lock ends with the process."""
+    """One testbed at a time: several would starve each other's hosts. The lock ends with the process.
+
+    A caller that holds it for several testbeds says so by DVMM_HAS_TURN.
+    """
+    if os.environ.get("DVMM_HAS_TURN"):
+        return None
     os.makedirs(kernels.CACHE, exist_ok=True)
     lock = open(f"{kernels.CACHE}/testbed.lock", "w", encoding="ascii")
     try:
