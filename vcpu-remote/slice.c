@@ -247,10 +247,10 @@ static long serve_jobs(struct vm *vm, struct vcpu *vcpu, struct server *server,
 		if (signal_pending(current))
 			return -EINTR;
 		job = take_job(server);
+		if (!job && vm_is_dead(vm))
+			return 0;
 		if (job)
 			job_do(vm, vcpu, job, scratch);
-		else if (vm_is_dead(vm))
-			return 0;
 		else
 			wait_event_interruptible(server->wait,
 						 vm_is_dead(vm) ||
