@@ -10,8 +10,8 @@ from testbed import Testbed  # noqa: E402
 from testbed.tap import Tap  # noqa: E402
 
 POLICIES = ["origin", "interleave"]
-TESTS = {"pages": 2, "atomics": 2000, "mp": 2000, "random": 1500, "locked": 300, "pingpong": 50, "sb": 15,
-         "threads": 300}
+TESTS = {"pages": 2, "atomics": 2000, "mp": 2000, "random": 300, "locked": 300, "pingpong": 30, "sb": 10,
+         "threads": 100}
 HAMMER = "test threads 100000000 1"
 
 
@@ -66,9 +66,9 @@ def hammered(nodes, name, rounds):
 
 def direct_io(nodes):
     for node in nodes[1:]:
-        node.tell("test threads 2000 1")
+        node.tell("test threads 200 1")
     nodes[0].ask("direct /out/direct 64")
-    nodes[0].ask("test threads 2000 1", 120)
+    nodes[0].ask("test threads 200 1", 120)
     for node in nodes[1:]:
         assert node.answer(120)[1] == "ok"
     together(nodes, "protect")
