@@ -16,7 +16,7 @@ from testbed.cluster import DVMM, Cluster
 from testbed.tap import Tap
 
 # Longer than any case: the fault always meets a guest that works.
-LOAD = {"test": "memcheck:-t:600", "append": "dvmm.limit=900"}
+LOAD = {"test": "memcheck:-t:900:-n:100000000:-k:ping-pong", "append": "dvmm.limit=900"}
 
 
 def loaded_guest(cluster, name):
