@@ -15,7 +15,7 @@
 
 #include "internal.h"
 
-#define TURN_ROUND_TRIPS 64
+#define TURN_ROUND_TRIPS 200
 #define TURN_MIN_US 200
 #define TURN_MAX_US 200000
 

@@ -112,7 +112,7 @@ class Cluster:
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
         # The kernel boots on vCPU 0, which emulated hosts do in seconds; init takes in the others.
-        options["append"] = "maxcpus=1 " + options.get("append", "")
+        options["append"] = "maxcpus=1 rcupdate.rcu_cpu_stall_suppress=1 " + options.get("append", "")
         if options.get("disk"):
             host.run(f"truncate -s 16M {options['disk']}")
         command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} -- {guest.qemu(**options)}"
