@@ -111,6 +111,7 @@ class Cluster:
         """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu()."""
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
+        options.setdefault("slow", guest.slowness())
         # The kernel boots on vCPU 0, which emulated hosts do in seconds; init takes in the others.
         options["append"] = "maxcpus=1 rcupdate.rcu_cpu_stall_suppress=1 " + options.get("append", "")
         if options.get("disk"):

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 
 from . import kernels
+from .host import nested_kvm
 
 SOURCE = f"{kernels.TOP}/selftests/guest"
 BUILD = f"{kernels.TOP}/build/guest"
@@ -28,9 +29,26 @@ DISKS = {"microvm": "virtio-blk-device", "q35": "virtio-blk-pci"}
 # No kvmclock in a spanning VM: the TSC is the guest's only clock.
 # loglevel=7 shows the boot; it costs 10 s, each character being an exit.
 APPEND = "console=ttyS0 loglevel=4 tsc=reliable no_timer_check panic=-1 net.ifnames=0 iommu=noaperture"
-# microvm has no timer but the PIT, whose exits are too slow under emulation to measure the TSC by.
-TSC_KHZ = """" tsc_early_khz=$(awk '/^cpu MHz/ { printf "%d", $4 * 1000; exit }' /proc/cpuinfo)\""""
 MACHINE_APPEND = {"microvm": "pci=off 8250.nr_uarts=1", "q35": ""}     # do not probe what is not there
+
+
+def slowness():
+    """How much slower than real time the clock of a guest that spans hosts shall run.
+
+    Over emulated hosts a page takes milliseconds, as long as the period of the guest's
+    tick, and one tick touches many pages: a guest in real time does nothing but tick.
+    Its clock slowed down is as if the network were faster by so much.
+    """
+    return 1 if nested_kvm() else 20
+
+
+def tsc_khz(slow):
+    """Ends the kernel command line: the frequency of the TSC, or more, for a slow clock.
+
+    microvm needs it anyway: it has no timer but the PIT, whose exits are too slow under
+    emulation to measure the TSC by.
+    """
+    return f"""" tsc_early_khz=$(awk '/^cpu MHz/ {{ printf "%d", $4 * 1000 * {slow}; exit }}' /proc/cpuinfo)\""""
 
 
 def program(name):
@@ -65,18 +83,19 @@ def build(version="6.1"):
 
 
 def qemu(cpus=2, mem="256M", machine="microvm", kernel="6.1", test="", disk=None, then="poweroff", append="",
-         cpu="host,migratable=off", options=""):
+         cpu="host,migratable=off", options="", slow=1):
     """The shell command that runs the test guest with its console on stdin and stdout.
 
     test: as on the guest's command line, 'memcheck:-t:10,ipi'. disk: a scratch file
-    on the host that runs QEMU. mem sizes everything a guest sees.
+    on the host that runs QEMU. mem sizes everything a guest sees. slow: see slowness();
+    times of the test are the guest's.
     """
     image, initrd = build(kernel)
     line = f"{APPEND} {MACHINE_APPEND[machine]} dvmm.cpus={cpus} dvmm.then={then} {append}" + (f" dvmm.test={test}" if test else "")
     words = ["qemu-system-x86_64 -accel kvm", MACHINES[machine], "-nodefaults -no-user-config -display none",
              f"-cpu {cpu} -smp {cpus} -m {mem} -serial stdio",
              f"-kernel {shlex.quote(image)} -initrd {shlex.quote(initrd)} -append {shlex.quote(line)}"
-             + (TSC_KHZ if machine == "microvm" else "")]
+             + (tsc_khz(slow) if machine == "microvm" or slow > 1 else "")]
     if disk:
         words.append(f"-drive file={shlex.quote(disk)},format=raw,if=none,id=disk -device {DISKS[machine]},drive=disk")
     return " ".join([*words, options]).strip()
