@@ -188,6 +188,20 @@ def stranger(a, b):
     a.must(f"close {b.host.n}")
 
 
+def device_goes(a, b):
+    a.set()
+    b.set()
+    connect(a, b, lost_after_ms=2000)
+    a.host.run("rdma link delete rxe0")
+    text = a.event("link-lost")
+    assert "device is gone" in text, text
+    b.event("link-lost")
+    a.host.run("rdma link add rxe0 type rxe netdev eth0")
+    a.event("link-up", 40)
+    b.event("link-up", 40)
+    disconnect(a, b)
+
+
 def in_use(a):
     status = a.host.start("rmmod dvmm").wait(20)
     assert status, "a module in use was unloaded"
@@ -238,6 +252,8 @@ def main(kernel):
             refused(a, b, "wrong cluster key", key=0x12)
         with tap.case("other_cluster_is_refused_by_both"):
             refused(a, b, "cluster ids differ", cluster=0x23)
+        with tap.case("link_ends_with_its_rdma_device_and_comes_back"):
+            device_goes(a, b)
         with tap.case("module_in_use_stays"):
             in_use(a)
         with tap.case("modules_unload_and_nothing_is_left"):
