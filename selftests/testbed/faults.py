@@ -28,9 +28,9 @@ def loaded_guest(cluster, name):
 
 def crossing(cluster):
     """Pages that came to n1 so far: grows while both hosts work on the same memory."""
-    vm = cluster.dvmm(cluster.bed.hosts[0], "vm list")[0]["name"]
+    vm = cluster.dvmm(cluster.bed.hosts[0], "vm list")[0]["vm"]
     stats = cluster.dvmm(cluster.bed.hosts[0], f"stat {vm}")
-    return next(int(stat["value"]) for stat in stats if stat["name"] == "pages_received")
+    return next(int(stat["value"]) for stat in stats if stat["counter"] == "pages_received")
 
 
 def wait_crossing(cluster, timeout=60):
