@@ -28,7 +28,7 @@ class SpanningGuest:
         """Waits for the guest (or QEMU) to say something; returns the match."""
         return self.job.wait_line(pattern, timeout=timeout)
 
-    def finish(self, *tests, timeout=240):
+    def finish(self, *tests, timeout=400):
         """The guest ends by itself and says that all tests, and these among them, went well."""
         status = self.job.wait(timeout)
         guest.check(self.job.output, *tests)
