@@ -118,7 +118,7 @@ enum dvmm_link_state {
 	DVMM_LINK_CONNECTING = 1,
 	DVMM_LINK_UP = 2,
 	DVMM_LINK_SUSPECT = 3, /* silent; everything waits */
-	DVMM_LINK_LOST = 4, /* for good */
+	DVMM_LINK_LOST = 4, /* its VMs are dead; a fresh handshake makes it UP again */
 };
 
 /**
