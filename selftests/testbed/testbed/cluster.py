@@ -24,11 +24,11 @@ class SpanningGuest:
     def __init__(self, cluster, host, job):
         self.cluster, self.host, self.job = cluster, host, job
 
-    def wait(self, pattern, timeout=180):
+    def wait(self, pattern, timeout=300):
         """Waits for the guest (or QEMU) to say something; returns the match."""
         return self.job.wait_line(pattern, timeout=timeout)
 
-    def finish(self, *tests, timeout=400):
+    def finish(self, *tests, timeout=600):
         """The guest ends by itself and says that all tests, and these among them, went well."""
         status = self.job.wait(timeout)
         guest.check(self.job.output, *tests)
