@@ -147,7 +147,7 @@ struct dsm_page {
 	u32 granted_at; /* page_now() */
 	u32 lost_at; /* when write access was taken; 0 = never */
 	u16 rtt_us; /* of the link to the node that took it last */
-	u8 residency; /* half round trips that a grant is kept; 0 = the default */
+	u8 residency; /* how contended: above the default it is kept for a turn; 0 = the default */
 	u8 flags; /* PAGE_F_* */
 }; /* all: page lock; node.state is also looked at without it */
 
