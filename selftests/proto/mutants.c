@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mutants.h"
 #include "search.h"
 #include "tap.h"
 
@@ -222,15 +223,13 @@ NODE_MUTANT(written_page_put_as_zero)
 	return err;
 }
 
-NODE_MUTANT(put_still_sharer_after_inv)
+NODE_MUTANT(put_of_owner_not_downgraded)
 {
-	bool puts = node->state == PROTO_SI_A;
+	u8 state = node->state;
 	int err = proto_node(site, node, ev, acts, access);
 
-	if (!err && puts && ev->event == PROTO_INV) {
-		node->state = PROTO_SI_A;
-		remove_acts(acts, PROTO_ACT_DROP);
-	}
+	if (!err && state == PROTO_MI_A && ev->event == PROTO_FWD_GETS)
+		node->state = state;
 	return err;
 }
 
@@ -429,10 +428,7 @@ HOME_MUTANT(waiter_behind_put_forgotten)
 
 /* ---- the test ---- */
 
-static const struct {
-	struct rules rules;
-	const char *caught_by;
-} mutants[] = {
+const struct mutant mutants[] = {
 	{ { "grant before the last ack", grant_before_last_ack, proto_home },
 	  "a reader beside a writer" },
 	{ { "ack without a zap", proto_node_skip_zap, proto_home },
@@ -477,8 +473,8 @@ static const struct {
 	  "the last written page is lost" },
 	{ { "written page put as zero", written_page_put_as_zero, proto_home },
 	  "the last written page is lost" },
-	{ { "sharer that puts ignores Inv", put_still_sharer_after_inv,
-	    proto_home },
+	{ { "owner that puts not downgraded by Fwd-GetS",
+	    put_of_owner_not_downgraded, proto_home },
 	  "directory and node disagree" },
 	{ { "Put that was crossed is not waited for", stale_put, proto_home },
 	  "a node waits twice at home" },
@@ -503,6 +499,8 @@ static const struct {
 	  "home idles while somebody waits" },
 };
 
+const unsigned int nr_mutants = sizeof(mutants) / sizeof(mutants[0]);
+
 static void test_mutant(const struct rules *rules, const char *caught_by)
 {
 	struct setup setup = { rules->name, 3, 1, false, false, true, rules, false };
@@ -520,6 +518,6 @@ void test_mutants(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < sizeof(mutants) / sizeof(mutants[0]); i++)
+	for (i = 0; i < nr_mutants; i++)
 		test_mutant(&mutants[i].rules, mutants[i].caught_by);
 }

@@ -94,7 +94,7 @@ static struct flight take_flight(struct world *w, unsigned int index)
 	return f;
 }
 
-static bool may_arrive(const struct world *w, unsigned int index)
+bool world_may_arrive(const struct world *w, unsigned int index)
 {
 	const struct flight *f = &w->flight[index];
 	unsigned int i;
@@ -139,7 +139,7 @@ static void store(struct world *w, u8 page, u8 node)
 	struct page *p = &w->page[page];
 	unsigned int i;
 
-	for (i = 0; i < MAX_NODES; i++)
+	for (i = 0; i < w->setup->nr_nodes; i++)
 		p->copy[i].fresh = 0;
 	for (i = 0; i < w->nr_flights; i++)
 		if (w->flight[i].page == page)
@@ -570,14 +570,11 @@ static void check_directory(struct world *w, const struct page *p)
 			wrong(w, "directory and node disagree");
 }
 
-static void check(struct world *w)
+/* A step changes one page. */
+static void check(struct world *w, u8 page)
 {
-	unsigned int i;
-
-	for (i = 0; i < w->setup->nr_pages; i++) {
-		check_copies(w, &w->page[i]);
-		check_directory(w, &w->page[i]);
-	}
+	check_copies(w, &w->page[page]);
+	check_directory(w, &w->page[page]);
 	if (!w->nr_flights && !world_is_quiet(w))
 		wrong(w, "stuck: no message under way, but somebody waits");
 }
@@ -661,7 +658,7 @@ unsigned int world_list_steps(const struct world *w, struct step *out_steps)
 	unsigned int nr = 0, i, n, k, nr_local;
 
 	for (i = 0; i < w->nr_flights; i++)
-		if (may_arrive(w, i))
+		if (world_may_arrive(w, i))
 			nr += add_choices(w, out_steps + nr,
 					  (struct step){ .kind = STEP_DELIVER,
 							 .index = i });
@@ -695,18 +692,21 @@ static void access_page(struct world *w, const struct step *step)
 
 void world_do(struct world *w, const struct step *step)
 {
+	u8 page = step->page;
+
 	w->choice = step->choice;
 	switch (step->kind) {
 	case STEP_DELIVER:
+		page = w->flight[step->index].page;
 		deliver(w, step->index);
 		break;
 	case STEP_STORE:
-		store(w, step->page, step->node);
+		store(w, page, step->node);
 		break;
 	default:
 		access_page(w, step);
 	}
-	check(w);
+	check(w, page);
 }
 
 /* ---- for people ---- */
@@ -868,14 +868,21 @@ void world_unpack(struct world *w, const struct setup *setup, const u8 *bytes)
 
 /* ---- symmetry ---- */
 
-static void rename_event(struct proto_event *ev, const u8 *name)
+/* A page takes the names of its transactions along: see fresh_txn(). */
+static u32 rename_txn(u32 txn, u8 page, const u8 *name)
 {
+	return txn ? txn + MAX_TXN * name[page] - MAX_TXN * page : 0;
+}
+
+static void rename_event(struct proto_event *ev, u8 page, const u8 *name)
+{
+	ev->txn = rename_txn(ev->txn, page, name);
 	ev->from = name[ev->from];
 	if (proto_is_take(ev->event))
 		ev->requester = name[ev->requester];
 }
 
-static void rename_home(struct proto_home *home, const u8 *name,
+static void rename_home(struct proto_home *home, u8 page, const u8 *name,
 			unsigned int nr_nodes)
 {
 	u64 sharers = 0;
@@ -888,21 +895,26 @@ static void rename_home(struct proto_home *home, const u8 *name,
 		home->owner = name[home->owner];
 	if (home->busy)
 		home->busy_node = name[home->busy_node];
+	home->busy_txn = rename_txn(home->busy_txn, page, name);
 }
 
-static void rename_page(struct page *out, const struct page *in, const u8 *name,
-			unsigned int nr_nodes)
+static void rename_page(struct world *out_world, const struct world *in_world,
+			u8 page, const u8 *name)
 {
-	unsigned int n;
+	const struct page *in = &in_world->page[page];
+	struct page *out = &out_world->page[name[page]];
+	unsigned int n, nr_nodes = in_world->setup->nr_nodes;
 
 	*out = *in;
-	rename_home(&out->home, name, nr_nodes);
+	rename_home(&out->home, page, name, nr_nodes);
 	for (n = 0; n < nr_nodes; n++) {
 		out->node[name[n]] = in->node[n];
+		out->node[name[n]].txn =
+			rename_txn(in->node[n].txn, page, name);
 		out->copy[name[n]] = in->copy[n];
 	}
 	for (n = 0; n < in->nr_waiting; n++)
-		rename_event(&out->waiting[n], name);
+		rename_event(&out->waiting[n], page, name);
 }
 
 static void rename_world(struct world *out, const struct world *in,
@@ -913,11 +925,10 @@ static void rename_world(struct world *out, const struct world *in,
 
 	world_init(out, in->setup);
 	for (i = 0; i < in->setup->nr_pages; i++)
-		rename_page(&out->page[name[i]], &in->page[i], name,
-			    in->setup->nr_nodes);
+		rename_page(out, in, i, name);
 	for (i = 0; i < in->nr_flights; i++) {
 		f = in->flight[i];
-		rename_event(&f.msg, name);
+		rename_event(&f.msg, f.page, name);
 		f.to = name[f.to];
 		f.page = name[f.page];
 		add_flight(out, &f);

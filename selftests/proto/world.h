@@ -101,6 +101,7 @@ struct step {
 void world_init(struct world *w, const struct setup *setup);
 unsigned int world_list_steps(const struct world *w, struct step *out_steps);
 void world_do(struct world *w, const struct step *step);
+bool world_may_arrive(const struct world *w, unsigned int index); /* in order */
 void world_print_step(const struct world *w, const struct step *step);
 void world_print(const struct world *w);
 
