@@ -35,6 +35,7 @@ static int run_tests(bool all)
 	test_explore(all);
 	test_mutants();
 	test_simulate(all);
+	test_compare();
 	return tap_end();
 }
 
@@ -46,6 +47,9 @@ int main(int argc, char **argv)
 		return run_tests(*what == 'l');
 	if (!strcmp(what, "simulate"))
 		return simulate_main(argc - 2, argv + 2);
-	fprintf(stderr, "usage: %s [check|long|simulate ...]\n", argv[0]);
+	if (!strcmp(what, "compare"))
+		return compare_main(argc - 2, argv + 2);
+	fprintf(stderr, "usage: %s [check|long|simulate ...|compare TRACE...]\n",
+		argv[0]);
 	return 2;
 }
