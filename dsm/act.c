@@ -9,6 +9,8 @@
 
 #include <linux/highmem.h>
 
+#include "bug.h"
+
 static struct dsm_vm *vm_of(const struct op *op)
 {
 	return op->ref.mem->vm;
@@ -218,6 +220,7 @@ static int node_event(struct op *op, const struct proto_event *ev,
 	err = proto_node(&site, &next, ev, &acts, out_access);
 	if (err)
 		return err;
+	bug_break(op->ref.index, &acts);
 	if (take(op, ev, &acts))
 		return 0;
 	op->ref.page->node = next;
