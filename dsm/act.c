@@ -205,7 +205,7 @@ static int take(struct op *op, const struct proto_event *ev,
 		return 0;
 	}
 	vm_stat(vm_of(op), takes);
-	page_lost(&op->ref, ev->requester);
+	page_lost(&op->ref, ev->requester, act == PROTO_ACT_ZAP);
 	return 0;
 }
 
@@ -311,7 +311,7 @@ static u8 foresee(const struct op *op, u8 want)
 {
 	const struct dsm_page *page = op->ref.page;
 
-	return page->node.state == PROTO_I && page_is_contended(page) ? PROTO_WRITE : want;
+	return page->node.state == PROTO_I && page_will_be_written(page) ? PROTO_WRITE : want;
 }
 
 int act_access(struct op *op, u8 want)
