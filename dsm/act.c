@@ -9,6 +9,8 @@
 
 #include <linux/highmem.h>
 
+#include "bug.h"
+
 static struct dsm_vm *vm_of(const struct op *op)
 {
 	return op->ref.mem->vm;
@@ -206,7 +208,7 @@ static int take(struct op *op, const struct proto_event *ev,
 		return 0;
 	}
 	vm_stat(vm_of(op), takes);
-	page_lost(&op->ref, ev->requester);
+	page_lost(&op->ref, ev->requester, act == PROTO_ACT_ZAP);
 	return 0;
 }
 
@@ -221,6 +223,7 @@ static int node_event(struct op *op, const struct proto_event *ev,
 	err = proto_node(&site, &next, ev, &acts, out_access);
 	if (err)
 		return err;
+	bug_break(op->ref.index, &acts);
 	if (take(op, ev, &acts))
 		return 0;
 	op->ref.page->node = next;
@@ -311,7 +314,7 @@ static u8 foresee(const struct op *op, u8 want)
 {
 	const struct dsm_page *page = op->ref.page;
 
-	return page->node.state == PROTO_I && page_is_contended(page) ? PROTO_WRITE : want;
+	return page->node.state == PROTO_I && page_will_be_written(page) ? PROTO_WRITE : want;
 }
 
 int act_access(struct op *op, u8 want)

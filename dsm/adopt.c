@@ -160,7 +160,7 @@ static int try_write(struct op *op, struct page *from)
 	err = act_access(op, PROTO_WRITE);
 	if (!err) {
 		copy_highpage(op->ref.page->frame, from);
-		page_used(op->ref.page);
+		page_used(op->ref.page, true);
 	}
 	page_unlock(&op->ref);
 	return err;

@@ -60,7 +60,7 @@ static vm_fault_t give_frame(const struct page_ref *ref, struct vm_fault *vmf)
 	lock_page(frame);
 	get_page(frame);
 	vmf->page = frame;
-	page_used(ref->page);
+	page_used(ref->page, vmf->flags & FAULT_FLAG_WRITE);
 	count_hit(ref);
 	return VM_FAULT_LOCKED;
 }
@@ -219,7 +219,7 @@ static vm_fault_t try_mkwrite(struct op *op, struct vm_fault *vmf)
 	err = act_access(op, PROTO_WRITE);
 	if (!err) {
 		lock_page(frame);
-		page_used(op->ref.page);
+		page_used(op->ref.page, true);
 		if (was_mapped(vmf))
 			count_hit(&op->ref);
 		return VM_FAULT_LOCKED;

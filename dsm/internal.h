@@ -26,7 +26,7 @@
 
 /* ---- regain.c: contended pages that were lost ---- */
 
-#define REGAIN_MAX 64
+#define REGAIN_MAX 100
 
 struct regain_page {
 	u32 mem;
@@ -133,23 +133,27 @@ struct dsm_mem *memfile_mem(struct file *file); /* NULL: not ours */
 int memfile_init(void);
 void memfile_exit(void);
 
-/* ---- page.c: the record of a page, its lock, its frame, its residency ---- */
+/* ---- page.c: the record of a page, its lock, its frame ---- */
 
 #define PAGE_F_USED 0x01 /* was mapped since it was granted */
 #define PAGE_F_TAKE 0x02 /* a take is put off */
 #define PAGE_F_WISH_READ 0x04 /* the fault that did not wait wanted to read */
-#define PAGE_F_REGAINED 0x10 /* asked for because it was lost; not used yet */
 #define PAGE_F_COUNTED 0x08 /* the fault that will use the grant is counted */
+#define PAGE_F_REGAINED 0x10 /* asked for because it was lost; not used yet */
+#define PAGE_F_PROBED 0x20 /* unmapped, to see whether it is still used */
+#define PAGE_F_WRITTEN 0x40 /* was mapped for a write since it was granted */
+#define PAGE_F_MIGRATES 0x80 /* whoever reads it here writes it soon after */
 
 struct dsm_page {
 	struct proto_node node;
 	struct page *frame;
-	u32 granted_at; /* page_now() */
+	u32 granted_at; /* when its user got it, in stay.c's time */
 	u32 lost_at; /* when write access was taken; 0 = never */
-	u16 rtt_us; /* of the link to the node that took it last */
-	u8 residency; /* how contended: above the default it is kept for a turn; 0 = the default */
 	u8 flags; /* PAGE_F_* */
-}; /* all: page lock; node.state is also looked at without it */
+	u8 contention; /* how often nodes fought over it lately */
+	u8 returns; /* how likely it is wanted back when it is lost */
+	u8 lost_to; /* the node that write access went to */
+}; /* all: page lock; node.state, and what stays harmless, is also looked at without it */
 
 struct waiting;
 
@@ -172,14 +176,6 @@ void page_assert_locked(const struct page_ref *ref);
 struct wait_queue_head *page_wait_queue(const struct dsm_page *page);
 void page_wake_all(void); /* all waiters look again. Any context */
 
-void page_granted(const struct page_ref *ref); /* stamps, wakes */
-void page_used(struct dsm_page *page);
-void page_lost(const struct page_ref *ref, u8 requester); /* write access was taken */
-void page_write_wanted(const struct page_ref *ref); /* adapts the residency */
-bool page_is_contended(const struct dsm_page *page); /* nodes write it in turn */
-u64 page_rtt_ns(const struct page_ref *ref);
-u32 page_stay_us(const struct page_ref *ref, u8 requester); /* 0 = may go now */
-
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
 void page_drop_frame(const struct page_ref *ref);
 int frame_zap(const struct page_ref *ref); /* -EBUSY: pinned or locked */
@@ -190,6 +186,17 @@ void page_free_frames(struct dsm_mem *mem); /* nothing maps or uses mem */
 void page_free_all(struct dsm_mem *mem);
 int page_init(void);
 void page_exit(void);
+
+/* ---- stay.c: how long it stays, and whether it will be wanted back ---- */
+
+void page_granted(const struct page_ref *ref); /* stamps, wakes */
+void page_used(struct dsm_page *page, bool is_write);
+void page_lost(const struct page_ref *ref, u8 requester, bool wholly); /* write access was taken, and read access? */
+void page_write_wanted(const struct page_ref *ref); /* by the wire */
+bool page_is_contended(const struct dsm_page *page); /* nodes write it in turn */
+bool page_will_be_written(const struct dsm_page *page); /* soon after a read */
+u64 page_rtt_ns(const struct page_ref *ref);
+u32 page_stay_us(const struct page_ref *ref, u8 requester); /* 0 = may go now */
 
 void regain_init(struct regain *regain);
 void regain_note(const struct page_ref *ref);

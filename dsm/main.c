@@ -2,6 +2,7 @@
 /* dsm/main.c - loads and unloads dvmm-dsm.ko. */
 #include <linux/module.h>
 
+#include "bug.h"
 #include "internal.h"
 
 static int __init dsm_init(void)
@@ -20,9 +21,7 @@ static int __init dsm_init(void)
 	err = serve_init();
 	if (err)
 		goto exit_memfile;
-#ifdef PROTO_BUG_SKIP_ZAP
-	pr_warn("dvmm-dsm: built to skip invalidations: guests see stale memory\n");
-#endif
+	bug_warn();
 	return 0;
 
 exit_memfile:
@@ -48,6 +47,3 @@ module_init(dsm_init);
 module_exit(dsm_exit);
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("dvmm: coherent memory of VMs that span hosts");
-#ifdef PROTO_BUG_SKIP_ZAP
-MODULE_INFO(dsm_bug, "skip_zap");
-#endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* dsm/page.c - the record of a page: its lock, its residency, its frame.
- * What may happen to it is decided by proto.c and done by act.c.
+/* dsm/page.c - the record of a page: its lock and its frame. What may happen to
+ * it is decided by proto.c and done by act.c; how long it stays by stay.c.
  */
 #include <linux/hash.h>
 #include <linux/highmem.h>
@@ -12,17 +12,6 @@
 
 #define CHUNK_PAGES 64
 #define NR_LOCKS_SHIFT 10
-
-/* Residency, in half round trips. Above the default a page is contended. */
-#define STAY_DEFAULT 2
-#define STAY_MIN 1
-#define STAY_MAX 8
-#define SOON_TURNS 4
-#define LOOK_AGAIN_ROUND_TRIPS 8
-/* A grant nobody has used: its thread may have been killed. */
-#define UNUSED_LIMIT_US 20000
-#define UNUSED_ROUND_TRIPS 20
-#define RTT_MAX_US 20000
 
 /* Records are small and many, so they share locks and wait queues by hash. */
 struct page_slot {
@@ -144,102 +133,6 @@ void page_wake_all(void)
 
 	for (i = 0; i < 1 << NR_LOCKS_SHIFT; i++)
 		wake_up_all(&slots[i].wait);
-}
-
-/* ---- residency ---- */
-
-/* In units of 1024 ns; wraps after 73 minutes, which then costs one short wait. */
-static u32 page_now(void)
-{
-	return ktime_get_ns() >> 10 ?: 1;
-}
-
-static u32 rtt_us(u8 node)
-{
-	return clamp_t(u64, dvmm_link_rtt_ns(node) / 1000, 1, RTT_MAX_US);
-}
-
-/* What one exchange about this page takes, roughly. */
-u64 page_rtt_ns(const struct page_ref *ref)
-{
-	u8 home = home_of(ref->mem, ref->index);
-
-	if (home != ref->mem->vm->self)
-		return dvmm_link_rtt_ns(home);
-	return max_t(u32, READ_ONCE(ref->page->rtt_us), 1) * 1000ULL;
-}
-
-void page_granted(const struct page_ref *ref)
-{
-	page_assert_locked(ref);
-	ref->page->granted_at = page_now();
-	ref->page->flags &= ~PAGE_F_USED;
-	wake_up_all(page_wait_queue(ref->page));
-}
-
-void page_used(struct dsm_page *page)
-{
-	page->flags &= ~PAGE_F_REGAINED;
-	if (page->flags & PAGE_F_USED)
-		return;
-	page->flags |= PAGE_F_USED;
-	page->granted_at = page_now();
-}
-
-bool page_is_contended(const struct dsm_page *page)
-{
-	return page->residency > STAY_DEFAULT;
-}
-
-void page_lost(const struct page_ref *ref, u8 requester)
-{
-	struct dsm_page *page = ref->page;
-
-	page->lost_at = page_now();
-	page->rtt_us = rtt_us(requester);
-	if (page->flags & PAGE_F_REGAINED)
-		page->residency = STAY_MIN; /* came back for nothing */
-	else if (page_is_contended(page))
-		regain_note(ref);
-	page->flags &= ~PAGE_F_REGAINED;
-}
-
-/* Write access wanted back within some turns: nodes write this page in turn, and
- * each gets more done if it keeps the page longer.
- */
-void page_write_wanted(const struct page_ref *ref)
-{
-	struct dsm_page *page = ref->page;
-	u8 stay = page->residency ?: STAY_DEFAULT;
-
-	if (!page->lost_at)
-		return;
-	if (page_now() - page->lost_at < SOON_TURNS * turn_us(ref->mem->vm))
-		page->residency = min(stay * 2, STAY_MAX);
-	else
-		page->residency = max(stay / 2, STAY_MIN);
-}
-
-/* Has its user had it for as long as every grant promises? */
-static u32 least_stay_us(const struct dsm_page *page, u32 rtt)
-{
-	u32 age = page_now() - page->granted_at;
-	u32 stay = STAY_DEFAULT * rtt / 2;
-
-	if (!(page->flags & (PAGE_F_USED | PAGE_F_REGAINED)))
-		return age < max(UNUSED_LIMIT_US, UNUSED_ROUND_TRIPS * rtt) ? rtt : 0;
-	return age < stay ? stay - age : 0;
-}
-
-u32 page_stay_us(const struct page_ref *ref, u8 requester)
-{
-	u32 rtt = rtt_us(requester);
-	u32 stay = least_stay_us(ref->page, rtt);
-
-	if (stay || !page_is_contended(ref->page) || vm_is_idle(ref->mem->vm))
-		return stay;
-	/* Looks again before the turn ends: the vCPUs may have become idle. */
-	return min(turn_left_us(ref->mem->vm), LOOK_AGAIN_ROUND_TRIPS * rtt);
 }
 
 /* ---- frames ---- */

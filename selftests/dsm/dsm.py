@@ -109,6 +109,8 @@ def hammers(tap, bed):
 def planted_bug(bed):
     nodes = up(bed.hosts, dsm=f"{BUILD}/bug/{bed.hosts[0].release}/dvmm-dsm.ko")
     share(nodes, 8)
+    for node in nodes:
+        node.host.run("echo 60 > /sys/module/dvmm_dsm/parameters/bug_page")
     assert reads_after_write(nodes) == "1", "the page was not stale"
     end(nodes)
 

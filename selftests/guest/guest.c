@@ -7,6 +7,7 @@
 #include "guest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -150,6 +151,17 @@ void *pages_alloc(size_t nr)
 	madvise(pages, nr * GUEST_PAGE, MADV_NOHUGEPAGE);
 	memset(pages, 0, nr * GUEST_PAGE);
 	return pages;
+}
+
+uint64_t page_number(const void *p)
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+
+	if (fd < 0 || pread(fd, &entry, sizeof(entry), (uintptr_t)p / GUEST_PAGE * sizeof(entry)) < 0)
+		entry = 0;
+	close(fd);
+	return entry & ((1ull << 55) - 1);	/* Documentation/admin-guide/mm/pagemap.rst */
 }
 
 double seconds_now(void)

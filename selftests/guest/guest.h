@@ -41,6 +41,9 @@ void on_two_cpus(int a, int b, void (*fn)(int self));
 /** pages_alloc() - Zeroed 4 KiB pages: never part of a huge page, each touched. */
 void *pages_alloc(size_t nr);
 
+/** page_number() - Guest frame number of the page at @p; 0 when it is not to be known. */
+uint64_t page_number(const void *p);
+
 double seconds_now(void);
 uint64_t tsc_now(void);
 

@@ -49,7 +49,7 @@ static void player(int self)
 		wait_for_turn(at);
 		if (load(turn) & 0x80000000u)
 			return;
-		if (self == 0 && seconds_now() > end) {
+		if (self == 0 && nr_trips && seconds_now() > end) {
 			hand_over(0x80000000u);
 			return;
 		}

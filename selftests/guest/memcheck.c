@@ -255,6 +255,7 @@ static void check_messages(void)
 		mp_data = pages_alloc(1);
 		mp_flag = pages_alloc(1);
 		mp_acks = pages_alloc(nr_threads);
+		printf("memcheck: message-passing: data in page %lu\n", page_number(mp_data));
 		on_each_cpu(nr_threads, messenger);
 	}
 }

@@ -8,6 +8,9 @@ from . import guest, kernels
 
 DVMM = "build/user/dvmm"
 
+# The kernel boots on vCPU 0, which emulated hosts do in seconds; init takes in the others.
+BOOT_ALONE = "maxcpus=1 rcupdate.rcu_cpu_stall_suppress=1"
+
 
 def place(*counts):
     """place(3, 1) -> '0=n1,1=n1,2=n1,3=n2': so many vCPUs on n1, n2, ..."""
@@ -112,8 +115,7 @@ class Cluster:
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
         options.setdefault("slow", guest.slowness())
-        # The kernel boots on vCPU 0, which emulated hosts do in seconds; init takes in the others.
-        options["append"] = "maxcpus=1 rcupdate.rcu_cpu_stall_suppress=1 " + options.get("append", "")
+        options["append"] = f"{BOOT_ALONE} {options.get('append', '')}"
         if options.get("disk"):
             host.run(f"truncate -s 16M {options['disk']}")
         command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} -- {guest.qemu(**options)}"

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The test guest on two hosts beside the same guest on the plain KVM of one: guest.py [kernel].
+
+Each host has one CPU, so two vCPUs on one host share it.
+"""
+
+import re
+import sys
+import time
+
+from testbed import Testbed, guest
+from testbed.cluster import BOOT_ALONE, Cluster, SpanningGuest
+from testbed.figures import figure
+
+STEPS = 400     # million a vCPU
+
+
+def run(start):
+    """Seconds to the guest's first word, and its cycles of computing."""
+    began = time.monotonic()
+    running = start()
+    running.wait("DVMM-GUEST: up 2 vCPUs", 400)
+    boot = time.monotonic() - began
+    cycles = int(running.wait(r"spin: 2 vCPUs.*: (\d+) cycles", 400)[1])
+    running.finish("spin")
+    return boot, cycles
+
+
+def main(kernel="6.1"):
+    test = f"spin:-n:{STEPS}"
+    with Testbed(hosts=2, kernel=kernel, cpus=1) as bed:
+        here = bed.hosts[0]
+        command = guest.qemu(cpus=2, test=test, append=BOOT_ALONE, slow=guest.slowness())
+        alone = run(lambda: SpanningGuest(None, here, here.start(command)))
+        cluster = Cluster(bed)
+        cluster.up()
+        both = run(lambda: cluster.start_guest(1, 1, test=test))
+        cluster.wait_vm_gone(bed.hosts[1])
+        cluster.down()
+    figure("spanning_boot_over_single", both[0] / alone[0], f"start to user space with 2 vCPUs: {both[0]:.0f} s, {alone[0]:.0f} s on one host")
+    figure("compute_two_hosts_over_one", alone[1] / both[1], f"throughput of {STEPS} million steps on each of 2 vCPUs")
+
+
+main(*sys.argv[1:])
