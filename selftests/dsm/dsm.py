@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts]]."""
+"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled]]]."""
 
 import os
 import sys
@@ -211,9 +211,13 @@ def host_killed(bed):
     end(nodes[:-1])
 
 
-def main(kernel="6.1", hosts="2"):
+def main(kernel="6.1", hosts="2", what="all"):
     tap = Tap()
     with Testbed(hosts=int(hosts), kernel=kernel, cpus=1, mem="1G") as bed:
+        if what == "pooled":
+            pooled(tap, bed)
+            tap.end()
+            return
         for kind in ("anon", "filled-anon", "filled-memfd"):
             with tap.case(f"adoption_keeps_contents_{kind}"):
                 adopts(bed, kind)
