@@ -79,9 +79,13 @@ void evict_count(struct dsm_vm *vm, bool at_home, int nr)
 	atomic_long_add(nr, &vm->evict.nr_resident);
 	if (at_home)
 		atomic_long_add(nr, &vm->evict.nr_homed);
-	if (nr > 0 && is_over(vm, 0))
-		kick(vm);
-	else if (nr < 0 && wq_has_sleeper(&vm->evict.wait))
+	if (nr > 0) {
+		if (is_over(vm, 0))
+			kick(vm);
+		return;
+	}
+	atomic_long_inc(&vm->evict.nr_gone);
+	if (wq_has_sleeper(&vm->evict.wait))
 		wake_up_all(&vm->evict.wait);
 }
 
@@ -212,10 +216,10 @@ static long go_round(struct dsm_vm *vm, long wanted, bool shared_only)
 
 /* ---- when ---- */
 
-/* True: something has gone, or there was nothing to do. */
+/* True: something has gone. */
 static bool evict_batch(struct dsm_vm *vm, long wanted, bool shared_only)
 {
-	long before = nr_resident(vm);
+	long gone = atomic_long_read(&vm->evict.nr_gone);
 	long nr = go_round(vm, min_t(long, wanted, BATCH), shared_only);
 
 	if (!nr)
@@ -224,7 +228,7 @@ static bool evict_batch(struct dsm_vm *vm, long wanted, bool shared_only)
 			   !atomic_long_read(&vm->evict.nr_putting) ||
 			   vm_is_dead(vm),
 			   msecs_to_jiffies(BATCH_WAIT_MS));
-	return nr_resident(vm) < before;
+	return atomic_long_read(&vm->evict.nr_gone) != gone;
 }
 
 static void give_to_host(struct dsm_vm *vm)
@@ -244,7 +248,7 @@ static void keep_budget(struct dsm_vm *vm)
 		vain = evict_batch(vm, excess(vm), false) ? 0 : vain + 1;
 	if (vain < VAIN_BATCHES)
 		return;
-	/* All is in use, pinned or the last copy, and home has no room. */
+	/* What is here is in use, pinned or the last copy, and home has no room. */
 	vm_stat(vm, evict_rests);
 	WRITE_ONCE(vm->evict.rests, true);
 	wake_up_all(&vm->evict.wait);
@@ -296,7 +300,9 @@ static void ask_for_copies(struct dsm_vm *vm, void *arg)
 {
 	const struct shrink_control *sc = arg;
 
-	atomic_long_add(sc->nr_to_scan, &vm->evict.shrink);
+	/* It asks again and again: what is under way is not asked for twice. */
+	if (atomic_long_read(&vm->evict.shrink) < nr_resident(vm))
+		atomic_long_add(sc->nr_to_scan, &vm->evict.shrink);
 	queue_delayed_work(evict_wq, &vm->evict.work, 0);
 }
 

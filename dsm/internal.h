@@ -49,6 +49,7 @@ struct evict_hand {
 struct evict {
 	atomic_long_t nr_resident; /* frames */
 	atomic_long_t nr_homed; /* of them, whose home is here */
+	atomic_long_t nr_gone; /* frames that went, ever */
 	atomic_long_t nr_putting; /* Puts without an answer */
 	atomic_long_t shrink; /* copies the host wants to be rid of */
 	bool rests; /* nothing could go lately */

@@ -140,8 +140,7 @@ def pooled(tap, bed):
     share(nodes, total, 1)
     pages = {megabytes: megabytes * MIB // 4096 for megabytes in (8, 10, total)}
     with tap.case("without_a_budget_a_node_holds_all"):
-        nodes[0].ask("fill 1")
-        nodes[1].ask("verify 1")
+        print("# write", nodes[0].ask("fill 1", 300), "read", nodes[1].ask("verify 1", 300), flush=True)
         for node in nodes[:2]:
             assert resident(node) == pages[total], node.stat()
     with tap.case("a_host_short_of_memory_gets_copies_back"):
