@@ -173,6 +173,10 @@ static int act(struct op *op, const struct proto_event *ev,
 		return 0;
 	case PROTO_ACT_PULL:
 		return pull(op);
+	case PROTO_ACT_POISON:
+		vm_fail(vm_of(op), -EIO, "page %llu of memory object %u was lost with its node",
+			op->ref.index, op->ref.mem->id);
+		return 0;
 	default: /* ZAP, PROTECT: done before the state was stored */
 		return 0;
 	}

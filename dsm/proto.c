@@ -123,6 +123,37 @@ static int node_evict(const struct proto_site *site, struct proto_node *node,
 			    way[state].next);
 }
 
+/* Whoever waits for acks has the page and has not written it, so it is one reader
+ * among others: some sharer may never have been told to go. Who has put away a page
+ * whose home is lost may have been dismissed without knowing: others may have
+ * written it since.
+ */
+static int node_loss(const struct proto_site *site, struct proto_node *node,
+		     const struct proto_event *ev, struct proto_actions *acts)
+{
+	static const u8 settled[PROTO_NR_NODE_STATES] = {
+		[PROTO_S] = PROTO_S,	   [PROTO_E] = PROTO_E,
+		[PROTO_M] = PROTO_M,	   [PROTO_IM_A] = PROTO_S,
+		[PROTO_SM] = PROTO_S,	   [PROTO_SM_A] = PROTO_S,
+		[PROTO_SI_A] = PROTO_S,	   [PROTO_EI_A] = PROTO_E,
+		[PROTO_MI_A] = PROTO_M, /* all others: PROTO_I */
+	};
+
+	bool dismissed = ev->requester == site->home &&
+			 (node->state == PROTO_SI_A || node->state == PROTO_EI_A);
+
+	if (!is_node(ev->requester) || ev->requester == site->self)
+		return -EPROTO;
+	if (dismissed)
+		add(acts, PROTO_ACT_DROP);
+	if (proto_is_transient(node->state))
+		add(acts, PROTO_ACT_WAKE);
+	*node = (struct proto_node){
+		.state = dismissed ? PROTO_I : settled[node->state],
+	};
+	return 0;
+}
+
 /* ---- a node: home asks for the page on behalf of another node ---- */
 
 static bool owns(const struct proto_node *node)
@@ -379,6 +410,18 @@ static int node_put_ack(const struct proto_site *site, struct proto_node *node,
 	return 0;
 }
 
+static int node_poison(const struct proto_site *site, struct proto_node *node,
+		       const struct proto_event *ev, struct proto_actions *acts)
+{
+	if (ev->from != site->home || node->acks ||
+	    (node->state != PROTO_IS && node->state != PROTO_IM))
+		return -EPROTO;
+	add(acts, PROTO_ACT_POISON);
+	add(acts, PROTO_ACT_WAKE);
+	*node = (struct proto_node){ .state = PROTO_I };
+	return 0;
+}
+
 static int node_response(const struct proto_site *site, struct proto_node *node,
 			 const struct proto_event *ev,
 			 struct proto_actions *acts)
@@ -396,6 +439,8 @@ static int node_response(const struct proto_site *site, struct proto_node *node,
 		return node_inv_ack(site, node, acts);
 	case PROTO_PUT_ACK:
 		return node_put_ack(site, node, ev, acts);
+	case PROTO_POISON:
+		return node_poison(site, node, ev, acts);
 	default:
 		return -EPROTO;
 	}
@@ -413,6 +458,8 @@ static int node_event(const struct proto_site *site, struct proto_node *node,
 		return node_write(site, node, ev, acts, access);
 	if (ev->event == PROTO_EVICT)
 		return node_evict(site, node, ev, acts);
+	if (ev->event == PROTO_LOSS)
+		return node_loss(site, node, ev, acts);
 
 	switch (proto_class_of(ev->event)) {
 	case PROTO_CLASS_FORWARD:
@@ -579,7 +626,7 @@ static int home_put(const struct proto_site *site, struct proto_home *home,
 {
 	int err = 0;
 
-	if (home->state == PROTO_UNCACHED)
+	if (home->state == PROTO_UNCACHED || home->state == PROTO_LOST)
 		return -EPROTO;
 	if (is_owner(home, ev->from)) {
 		err = put_of_owner(site, home, ev, acts);
@@ -616,6 +663,11 @@ static int home_request(const struct proto_site *site, struct proto_home *home,
 		return home_put(site, home, ev, acts);
 	if (is_owner(home, ev->from))
 		return -EPROTO;
+	if (home->state == PROTO_LOST) {
+		add_send(acts, site->self, bit(ev->from), PROTO_POISON, ev->txn);
+		add(acts, PROTO_ACT_NEXT);
+		return 0;
+	}
 
 	switch (ev->event) {
 	case PROTO_GETS:
@@ -650,6 +702,7 @@ static bool is_sound(const struct proto_home *home)
 {
 	switch (home->state) {
 	case PROTO_UNCACHED:
+	case PROTO_LOST:
 		return !home->sharers && !home->busy;
 	case PROTO_SHARED:
 		return home->sharers;
@@ -682,6 +735,24 @@ int proto_home(const struct proto_site *site, struct proto_home *home,
 	}
 }
 
+int proto_home_rebuild(struct proto_home *home,
+		       const struct proto_holders *holders, bool known)
+{
+	bool untouched = known && home->state == PROTO_UNCACHED;
+
+	if (nr_bits(holders->owners) > 1 || (holders->owners && holders->readers) ||
+	    (untouched && (holders->owners || holders->readers)))
+		return -EPROTO;
+	*home = (struct proto_home){ .state = untouched ? PROTO_UNCACHED : PROTO_LOST };
+	if (holders->owners) {
+		set_owner(home, __builtin_ctzll(holders->owners));
+	} else if (holders->readers) {
+		home->state = PROTO_SHARED;
+		home->sharers = holders->readers;
+	}
+	return 0;
+}
+
 /* ---- names ---- */
 
 const char *proto_event_name(u8 event)
@@ -699,6 +770,8 @@ const char *proto_event_name(u8 event)
 		return "PutE";
 	case PROTO_PUT_ACK:
 		return "Put-Ack";
+	case PROTO_POISON:
+		return "Poison";
 	case PROTO_FWD_GETS:
 		return "Fwd-GetS";
 	case PROTO_FWD_GETM:
@@ -719,6 +792,8 @@ const char *proto_event_name(u8 event)
 		return "write";
 	case PROTO_EVICT:
 		return "evict";
+	case PROTO_LOSS:
+		return "loss";
 	default:
 		return "?";
 	}
@@ -737,7 +812,7 @@ const char *proto_node_state_name(u8 state)
 const char *proto_home_state_name(u8 state)
 {
 	static const char *const names[PROTO_NR_HOME_STATES] = {
-		"UNCACHED", "SHARED", "EXCL",
+		"UNCACHED", "SHARED", "EXCL", "LOST",
 	};
 
 	return state < PROTO_NR_HOME_STATES ? names[state] : "?";

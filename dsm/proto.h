@@ -58,9 +58,7 @@ typedef __u64 u64;
  *	nobody needs it. txn
  * @PROTO_PUT_ACK: home to node: you hold nothing any more; or, with
  *	PROTO_F_KEEP, yours is the last copy, go on holding it. txn, flags
- *
- * Reserved, not yet accepted: PROTO_REPORT 0x36 (survivor to the new home: what
- * I hold, after node loss).
+ * @PROTO_POISON: home to requester: the only copy was on a node that is lost. txn
  */
 enum proto_msg {
 	PROTO_GETS = 0x11,
@@ -78,6 +76,7 @@ enum proto_msg {
 	PROTO_INV_ACK = 0x33,
 	PROTO_DONE = 0x34,
 	PROTO_PUT_ACK = 0x35,
+	PROTO_POISON = 0x36,
 };
 
 enum proto_class {
@@ -92,11 +91,15 @@ enum proto_class {
  * @PROTO_READ: a thread of this node wants to read
  * @PROTO_WRITE: a thread of this node wants to write
  * @PROTO_EVICT: this node wants the frame back. No actions: not now
+ * @PROTO_LOSS: a node is lost, and no message of the time before is under way
+ *	between survivors any more: whatever runs ends here. requester; see
+ *	proto_home_rebuild()
  */
 enum proto_local {
 	PROTO_READ = 0x41,
 	PROTO_WRITE = 0x42,
 	PROTO_EVICT = 0x43,
+	PROTO_LOSS = 0x44,
 };
 
 /* What a requester may do with the page; PROTO_GRANT_* fit two bits. */
@@ -113,7 +116,7 @@ enum proto_grant {
  * struct proto_event - a message from a peer, or a local event
  * @event: enum proto_msg or enum proto_local
  * @from: sender; ignored for local events
- * @requester: forward class: whom to answer
+ * @requester: forward class: whom to answer. PROTO_LOSS: who is lost
  * @grant: PROTO_DATA, PROTO_GRANT: enum proto_grant
  * @acks: PROTO_FWD_GETM, PROTO_DATA, PROTO_GRANT: Inv-Acks the requester gets
  * @flags: PROTO_F_*
@@ -159,6 +162,7 @@ struct proto_event {
  * @PROTO_ACT_PULL: home: a node wants to be rid of the last copy. If this node
  *	has room and is in PROTO_I, bring it PROTO_WRITE. Only a hint: may be
  *	done later, or not at all
+ * @PROTO_ACT_POISON: the page is gone for ever: no access may succeed, nor wait
  *
  * A message to oneself is sent as any other; the caller just delivers it
  * without the wire.
@@ -176,6 +180,7 @@ enum proto_act {
 	PROTO_ACT_NEXT,
 	PROTO_ACT_WAKE,
 	PROTO_ACT_PULL,
+	PROTO_ACT_POISON,
 };
 
 /**
@@ -235,13 +240,13 @@ struct proto_node {
 /**
  * enum proto_home_state - the directory's view of a page
  *
- * Reserved: LOST 3 (the only copy was on a lost node; touching it stops the
- * VM), REBUILD 4 (asking the survivors), MOVED 5 (home is elsewhere now).
+ * Reserved: MOVED 4 (home is elsewhere now).
  */
 enum proto_home_state {
 	PROTO_UNCACHED = 0, /* all zero, nobody holds it */
 	PROTO_SHARED, /* read-only copies at @sharers */
 	PROTO_EXCL, /* the only copy at @owner */
+	PROTO_LOST, /* the only copy was on a node that is lost */
 	PROTO_NR_HOME_STATES,
 };
 
@@ -309,6 +314,33 @@ int proto_node(const struct proto_site *site, struct proto_node *node,
  */
 int proto_home(const struct proto_site *site, struct proto_home *home,
 	       const struct proto_event *ev, struct proto_actions *out_acts);
+
+/**
+ * struct proto_holders - what the survivors hold of a page, after PROTO_LOSS
+ * @readers: bit n = node n is in PROTO_S
+ * @owners: bit n = node n is in PROTO_E or PROTO_M
+ */
+struct proto_holders {
+	u64 readers;
+	u64 owners;
+};
+
+/**
+ * proto_home_rebuild() - the directory entry after the loss of a node
+ * @home: as it was; all zero at a new home
+ * @holders: from all survivors
+ * @known: @home is the entry of before: the home has survived
+ *
+ * When a node is lost, survivors start nothing new, deliver what is under way
+ * between them (home serves nobody, and forgets who waits), bring PROTO_LOSS to
+ * every page, and tell its home, or its new home, what they hold. Pages that
+ * nobody holds are poisoned unless they are known to be untouched. Then all goes
+ * on, and who waited asks again.
+ *
+ * Return: as proto_node(); -EPROTO when survivors cannot hold that.
+ */
+int proto_home_rebuild(struct proto_home *home,
+		       const struct proto_holders *holders, bool known);
 
 static inline u8 proto_class_of(u8 event)
 {

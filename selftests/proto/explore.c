@@ -8,25 +8,31 @@
 
 #define R &real_rules
 
-/* nodes, pages, pairs in order, own messages at once, eviction, rules, -
+/* nodes, pages, pairs in order, own messages at once, eviction, loss, rules, -
  * Two pages in any order never meet: that their names do is all these add.
  */
 static const struct setup quick[] = {
-	{ "2 nodes, any order", 2, 1, false, false, true, R, false },
-	{ "2 nodes, pairs in order", 2, 1, true, false, true, R, false },
-	{ "3 nodes, any order", 3, 1, false, false, true, R, false },
-	{ "3 nodes, pairs in order", 3, 1, true, false, true, R, false },
+	{ "2 nodes, any order", 2, 1, false, false, true, false, R, false },
+	{ "2 nodes, pairs in order", 2, 1, true, false, true, false, R, false },
+	{ "3 nodes, any order", 3, 1, false, false, true, false, R, false },
+	{ "3 nodes, pairs in order", 3, 1, true, false, true, false, R, false },
 	{ "3 nodes, pairs in order, own messages at once", 3, 1, true, true,
-	  true, R, false },
-	{ "4 nodes, any order, no eviction", 4, 1, false, false, false, R, false },
+	  true, false, R, false },
+	{ "2 nodes, one is lost", 2, 1, false, false, true, true, R, false },
+	{ "3 nodes, one is lost", 3, 1, false, false, true, true, R, false },
+	{ "2 nodes, 2 pages with different homes, one node is lost, no eviction, pairs in order, own messages at once",
+	  2, 2, true, true, false, true, R, false },
+	{ "4 nodes, any order, no eviction", 4, 1, false, false, false, false, R, false },
 	{ "2 nodes, 2 pages with different homes, any order, no eviction", 2, 2,
-	  false, false, false, R, false },
+	  false, false, false, false, R, false },
 };
 
 static const struct setup slow[] = {
-	{ "4 nodes, any order", 4, 1, false, false, true, R, false },
+	{ "4 nodes, one is lost, no eviction", 4, 1, false, false, false, true,
+	  R, false },
+	{ "4 nodes, any order", 4, 1, false, false, true, false, R, false },
 	{ "2 nodes, 2 pages with different homes, any order", 2, 2, false,
-	  false, true, R, false },
+	  false, true, false, R, false },
 };
 
 static void explore(const struct setup *setup)
@@ -47,7 +53,7 @@ static void explore(const struct setup *setup)
  */
 static void test_symmetry(void)
 {
-	struct setup setup = { "symmetry", 3, 1, false, false, true, R, false };
+	struct setup setup = { "symmetry", 3, 1, false, false, true, false, R, false };
 	struct search_result folded, all;
 
 	search(&setup, 1000000, SEARCH_COUNT_NAMED, &folded);
@@ -64,7 +70,7 @@ static void test_coverage(void)
 {
 	static const struct {
 		u8 state;
-		const u8 events[6];
+		const u8 events[8];
 	} table[] = {
 		{ PROTO_I, { PROTO_READ, PROTO_WRITE } },
 		{ PROTO_S, { PROTO_WRITE, PROTO_EVICT, PROTO_FWD_GETS,
@@ -72,22 +78,25 @@ static void test_coverage(void)
 		{ PROTO_E, { PROTO_WRITE, PROTO_EVICT, PROTO_FWD_GETS,
 			     PROTO_FWD_GETM } },
 		{ PROTO_M, { PROTO_EVICT, PROTO_FWD_GETS, PROTO_FWD_GETM } },
-		{ PROTO_IS, { PROTO_DATA, PROTO_GRANT } },
-		{ PROTO_IM, { PROTO_DATA, PROTO_GRANT, PROTO_INV_ACK } },
-		{ PROTO_IM_A, { PROTO_INV_ACK } },
+		{ PROTO_IS, { PROTO_DATA, PROTO_GRANT, PROTO_POISON, PROTO_LOSS } },
+		{ PROTO_IM, { PROTO_DATA, PROTO_GRANT, PROTO_INV_ACK,
+			      PROTO_POISON, PROTO_LOSS } },
+		{ PROTO_IM_A, { PROTO_INV_ACK, PROTO_LOSS } },
 		{ PROTO_SM, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_INV,
-			      PROTO_GRANT, PROTO_INV_ACK } },
-		{ PROTO_SM_A, { PROTO_INV_ACK } },
+			      PROTO_GRANT, PROTO_INV_ACK, PROTO_LOSS } },
+		{ PROTO_SM_A, { PROTO_INV_ACK, PROTO_LOSS } },
 		{ PROTO_SI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_INV,
-				PROTO_PUT_ACK } },
-		{ PROTO_EI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_PUT_ACK } },
-		{ PROTO_MI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_PUT_ACK } },
-		{ PROTO_II_A, { PROTO_PUT_ACK } },
+				PROTO_PUT_ACK, PROTO_LOSS } },
+		{ PROTO_EI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_PUT_ACK,
+				PROTO_LOSS } },
+		{ PROTO_MI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_PUT_ACK,
+				PROTO_LOSS } },
+		{ PROTO_II_A, { PROTO_PUT_ACK, PROTO_LOSS } },
 	};
 	unsigned int i, k, nr = 0, missing = 0;
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		for (k = 0; k < 6 && table[i].events[k]; k++, nr++) {
+		for (k = 0; k < 8 && table[i].events[k]; k++, nr++) {
 			if (world_seen[table[i].state][table[i].events[k]])
 				continue;
 			missing++;

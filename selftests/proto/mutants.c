@@ -426,88 +426,169 @@ HOME_MUTANT(waiter_behind_put_forgotten)
 	return err;
 }
 
+/* ---- mutants of the loss of a node ---- */
+
+NODE_MUTANT(writer_at_loss)
+{
+	bool waits = node->state == PROTO_IM_A || node->state == PROTO_SM_A;
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_LOSS && waits)
+		node->state = PROTO_M;
+	return err;
+}
+
+NODE_MUTANT(dismissed_reader_at_loss)
+{
+	bool puts = node->state == PROTO_SI_A;
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_LOSS && puts) {
+		node->state = PROTO_S;
+		remove_acts(acts, PROTO_ACT_DROP);
+	}
+	return err;
+}
+
+NODE_MUTANT(request_outlives_loss)
+{
+	struct proto_node before = *node;
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_LOSS && before.state == PROTO_IM)
+		*node = before;
+	return err;
+}
+
+#define REBUILD_MUTANT(name)                                  \
+	static int name(struct proto_home *home,              \
+			const struct proto_holders *holders, bool known)
+
+REBUILD_MUTANT(zero_after_loss)
+{
+	int err = proto_home_rebuild(home, holders, known);
+
+	if (!err && home->state == PROTO_LOST)
+		home->state = PROTO_UNCACHED;
+	return err;
+}
+
+REBUILD_MUTANT(directory_believed)
+{
+	if (!known || home->busy)
+		return proto_home_rebuild(home, holders, known);
+	return 0;
+}
+
+REBUILD_MUTANT(survivor_not_asked)
+{
+	struct proto_holders fewer = *holders;
+
+	fewer.readers &= fewer.readers - 1;
+	return proto_home_rebuild(home, &fewer, known);
+}
+
 /* ---- the test ---- */
 
+#define R proto_home_rebuild
+
 const struct mutant mutants[] = {
-	{ { "grant before the last ack", grant_before_last_ack, proto_home },
-	  "a reader beside a writer" },
-	{ { "ack without a zap", proto_node_skip_zap, proto_home },
-	  "can read against its state" },
+	{ { "grant before the last ack", grant_before_last_ack, proto_home, R },
+	  "a reader beside a writer", NO_LOSS },
+	{ { "ack without a zap", proto_node_skip_zap, proto_home, R },
+	  "can read against its state", NO_LOSS },
 	{ { "upgrade keeps its copy after Inv", upgrade_keeps_copy_after_inv,
-	    proto_home },
-	  "a reader beside a writer" },
+	    proto_home, R },
+	  "a reader beside a writer", NO_LOSS },
 	{ { "upgrade stays an upgrade after Inv",
-	    upgrade_stays_upgrade_after_inv, proto_home },
-	  "directory and node disagree" },
+	    upgrade_stays_upgrade_after_inv, proto_home, R },
+	  "directory and node disagree", NO_LOSS },
 	{ { "owner not downgraded by Fwd-GetS", owner_not_downgraded,
-	    proto_home },
-	  "a reader beside a writer" },
+	    proto_home, R },
+	  "a reader beside a writer", NO_LOSS },
 	{ { "owner downgraded in name alone", read_only_in_name_alone,
-	    proto_home },
-	  "can write against its state" },
-	{ { "supplier keeps its mapping", supplier_keeps_mapping, proto_home },
-	  "against its state" },
+	    proto_home, R },
+	  "can write against its state", NO_LOSS },
+	{ { "supplier keeps its mapping", supplier_keeps_mapping, proto_home, R },
+	  "against its state", NO_LOSS },
 	{ { "ack that overtakes the answer is lost", early_ack_lost,
-	    proto_home },
-	  "stuck" },
-	{ { "Done not sent", done_not_sent, proto_home }, "stuck" },
-	{ { "Done before the last ack", done_before_last_ack, proto_home },
-	  "directory and node disagree" },
-	{ { "one sharer forgotten", proto_node, one_sharer_forgotten },
-	  "a reader beside a writer" },
-	{ { "one ack too many expected", proto_node, one_ack_too_many },
-	  "stuck" },
-	{ { "Done ignored", proto_node, done_ignored }, "stuck" },
-	{ { "waiter forgotten", proto_node, waiter_forgotten },
-	  "home idles while somebody waits" },
-	{ { "home does not block", proto_node, home_does_not_block },
-	  "illegal event" },
-	{ { "zero page given twice", proto_node, zero_page_twice },
-	  "a reader beside a writer" },
-	{ { "reader not recorded", proto_node, reader_not_recorded },
-	  "directory and node disagree" },
-	{ { "Put without a zap", put_without_zap, proto_home },
-	  "against its state" },
-	{ { "PutM lost", put_lost, proto_home }, "stuck" },
-	{ { "frame freed at the Put", frame_freed_at_put, proto_home },
-	  "the last written page is lost" },
-	{ { "written page put as zero", written_page_put_as_zero, proto_home },
-	  "the last written page is lost" },
+	    proto_home, R },
+	  "stuck", NO_LOSS },
+	{ { "Done not sent", done_not_sent, proto_home, R }, "stuck", NO_LOSS },
+	{ { "Done before the last ack", done_before_last_ack, proto_home, R },
+	  "directory and node disagree", NO_LOSS },
+	{ { "one sharer forgotten", proto_node, one_sharer_forgotten, R },
+	  "a reader beside a writer", NO_LOSS },
+	{ { "one ack too many expected", proto_node, one_ack_too_many, R },
+	  "stuck", NO_LOSS },
+	{ { "Done ignored", proto_node, done_ignored, R }, "stuck", NO_LOSS },
+	{ { "waiter forgotten", proto_node, waiter_forgotten, R },
+	  "home idles while somebody waits", NO_LOSS },
+	{ { "home does not block", proto_node, home_does_not_block, R },
+	  "illegal event", NO_LOSS },
+	{ { "zero page given twice", proto_node, zero_page_twice, R },
+	  "a reader beside a writer", NO_LOSS },
+	{ { "reader not recorded", proto_node, reader_not_recorded, R },
+	  "directory and node disagree", NO_LOSS },
+	{ { "Put without a zap", put_without_zap, proto_home, R },
+	  "against its state", NO_LOSS },
+	{ { "PutM lost", put_lost, proto_home, R }, "stuck", NO_LOSS },
+	{ { "frame freed at the Put", frame_freed_at_put, proto_home, R },
+	  "the last written page is lost", NO_LOSS },
+	{ { "written page put as zero", written_page_put_as_zero, proto_home, R },
+	  "the last written page is lost", NO_LOSS },
 	{ { "owner that puts not downgraded by Fwd-GetS",
-	    put_of_owner_not_downgraded, proto_home },
-	  "directory and node disagree" },
-	{ { "Put that was crossed is not waited for", stale_put, proto_home },
-	  "a node waits twice at home" },
+	    put_of_owner_not_downgraded, proto_home, R },
+	  "directory and node disagree", NO_LOSS },
+	{ { "Put that was crossed is not waited for", stale_put, proto_home, R },
+	  "a node waits twice at home", NO_LOSS },
 	{ { "last copy dropped against Put-Ack(keep)", last_copy_dropped_at_keep,
-	    proto_home },
-	  "directory and node disagree" },
-	{ { "copy kept against Put-Ack(drop)", copy_kept_at_drop, proto_home },
-	  "directory and node disagree" },
+	    proto_home, R },
+	  "directory and node disagree", NO_LOSS },
+	{ { "copy kept against Put-Ack(drop)", copy_kept_at_drop, proto_home, R },
+	  "directory and node disagree", NO_LOSS },
 	{ { "Put-Ack before the directory changes", proto_node,
-	    put_ack_before_directory },
-	  "directory and node disagree" },
-	{ { "Put-Ack not sent", proto_node, put_ack_not_sent },
-	  "directory and node disagree" },
-	{ { "last sharer dismissed", proto_node, last_sharer_dismissed },
-	  "the last written page is lost" },
-	{ { "owner dismissed", proto_node, owner_dismissed },
-	  "directory and node disagree" },
-	{ { "Put jumps the queue", proto_node, put_jumps_the_queue },
-	  "illegal event at home" },
+	    put_ack_before_directory, R },
+	  "directory and node disagree", NO_LOSS },
+	{ { "Put-Ack not sent", proto_node, put_ack_not_sent, R },
+	  "directory and node disagree", NO_LOSS },
+	{ { "last sharer dismissed", proto_node, last_sharer_dismissed, R },
+	  "the last written page is lost", NO_LOSS },
+	{ { "owner dismissed", proto_node, owner_dismissed, R },
+	  "directory and node disagree", NO_LOSS },
+	{ { "Put jumps the queue", proto_node, put_jumps_the_queue, R },
+	  "illegal event at home", NO_LOSS },
 	{ { "waiter behind a Put forgotten", proto_node,
-	    waiter_behind_put_forgotten },
-	  "home idles while somebody waits" },
+	    waiter_behind_put_forgotten, R },
+	  "home idles while somebody waits", NO_LOSS },
+	{ { "writer without all acks at a loss", writer_at_loss, proto_home, R },
+	  "survivors hold what they cannot hold", LOSS },
+	{ { "dismissed reader stays at a loss", dismissed_reader_at_loss,
+	    proto_home, R },
+	  "survivors hold what they cannot hold", LOSS_RARE },
+	{ { "request outlives a loss", request_outlives_loss, proto_home, R },
+	  "a request outlives the loss of a node", LOSS },
+	{ { "lost page becomes zero", proto_node, proto_home, zero_after_loss },
+	  "the last written page is lost", LOSS },
+	{ { "directory is believed after a loss", proto_node, proto_home,
+	    directory_believed },
+	  "directory and node disagree", LOSS },
+	{ { "one survivor is not asked", proto_node, proto_home,
+	    survivor_not_asked },
+	  "directory and node disagree", LOSS },
 };
 
 const unsigned int nr_mutants = sizeof(mutants) / sizeof(mutants[0]);
 
-static void test_mutant(const struct rules *rules, const char *caught_by)
+static void test_mutant(const struct mutant *mutant)
 {
-	struct setup setup = { rules->name, 3, 1, false, false, true, rules, false };
+	const struct rules *rules = &mutant->rules;
+	struct setup setup = { rules->name, 3, 1, false, false, true, mutant->loss != NO_LOSS,
+			       rules, false };
 	struct search_result result;
 
 	search(&setup, 500000, 0, &result);
-	tap_result(result.wrong && strstr(result.wrong, caught_by),
+	tap_result(result.wrong && strstr(result.wrong, mutant->caught_by),
 		   "mutant is caught: %s", rules->name);
 	printf("# %s after %u states, at depth %u\n",
 	       result.wrong ? result.wrong : "nothing found", result.nr_states,
@@ -519,5 +600,5 @@ void test_mutants(void)
 	unsigned int i;
 
 	for (i = 0; i < nr_mutants; i++)
-		test_mutant(&mutants[i].rules, mutants[i].caught_by);
+		test_mutant(&mutants[i]);
 }

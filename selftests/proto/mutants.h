@@ -5,9 +5,13 @@
 
 #include "world.h"
 
+/* A node has to be lost for it; and at a moment that chance never meets. */
+enum needs_loss { NO_LOSS, LOSS, LOSS_RARE };
+
 struct mutant {
 	struct rules rules;
 	const char *caught_by; /* what the exploration says */
+	enum needs_loss loss;
 };
 
 extern const struct mutant mutants[];

@@ -18,20 +18,20 @@ static const u32 txns[] = { 0, TXN, TXN + 1, PROTO_TXN_MASK,
 
 /* Rows as enum proto_node_state, columns as in node_column(). */
 static const char *const node_table[PROTO_NR_NODE_STATES] = {
-	/*            r w evict FwdS FwdM Inv Data Zero Grant Ack drop keep */
-	[PROTO_I]    = "xxx.........",
-	[PROTO_S]    = "xxxxxx......",
-	[PROTO_E]    = "xxxxx.......",
-	[PROTO_M]    = "xxxxx.......",
-	[PROTO_IS]   = "xxx...xx....",
-	[PROTO_IM]   = "xxx...xx.x..",
-	[PROTO_IM_A] = "xxx......x..",
-	[PROTO_SM]   = "xxxxxx..xx..",
-	[PROTO_SM_A] = "xxx......x..",
-	[PROTO_SI_A] = "xxxxxx....xx",
-	[PROTO_EI_A] = "xxxxx.....x.",
-	[PROTO_MI_A] = "xxxxx......x",
-	[PROTO_II_A] = "xxx.......xx",
+	/*            r w evict FwdS FwdM Inv Data Zero Grant Ack drop keep loss poison */
+	[PROTO_I]    = "xxx.........x.",
+	[PROTO_S]    = "xxxxxx......x.",
+	[PROTO_E]    = "xxxxx.......x.",
+	[PROTO_M]    = "xxxxx.......x.",
+	[PROTO_IS]   = "xxx...xx....xx",
+	[PROTO_IM]   = "xxx...xx.x..xx",
+	[PROTO_IM_A] = "xxx......x..x.",
+	[PROTO_SM]   = "xxxxxx..xx..x.",
+	[PROTO_SM_A] = "xxx......x..x.",
+	[PROTO_SI_A] = "xxxxxx....xxx.",
+	[PROTO_EI_A] = "xxxxx.....x.x.",
+	[PROTO_MI_A] = "xxxxx......xx.",
+	[PROTO_II_A] = "xxx.......xxx.",
 };
 
 static int node_column(const struct proto_event *ev)
@@ -39,7 +39,8 @@ static int node_column(const struct proto_event *ev)
 	static const u8 columns[] = { PROTO_READ, PROTO_WRITE, PROTO_EVICT,
 				      PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_INV,
 				      PROTO_DATA, 0, PROTO_GRANT, PROTO_INV_ACK,
-				      PROTO_PUT_ACK };
+				      PROTO_PUT_ACK, 0, PROTO_LOSS,
+				      PROTO_POISON };
 	unsigned int i;
 
 	if (ev->event == PROTO_GRANT && ev->flags & PROTO_F_ZERO)
@@ -52,7 +53,7 @@ static int node_column(const struct proto_event *ev)
 	return -1;
 }
 
-enum { NR_COLUMNS = 12 };
+enum { NR_COLUMNS = 14 };
 
 /* Calls @try with every combination of interesting fields. */
 static void each_event(u8 event, void (*try)(const struct proto_event *ev))
@@ -202,6 +203,7 @@ static const struct home_case {
 	{ "busy with the sender's transaction before",
 	  { .state = PROTO_SHARED, .sharers = 6, .busy = PROTO_GETS,
 	    .busy_node = SELF, .busy_txn = TXN + 1 }, "xx.xxx" },
+	{ "lost", { .state = PROTO_LOST }, "xx...." },
 	{ "unsound: shared by nobody", { .state = PROTO_SHARED }, "......" },
 	{ "unsound: no such state", { .state = 77 }, "......" },
 	{ "unsound: no such owner", { .state = PROTO_EXCL, .owner = 64 },
@@ -373,6 +375,35 @@ static void test_put_fields(void)
 		     .event = PROTO_PUTM, .from = OTHER, .txn = TXN);
 }
 
+static int rebuild(u8 state, u64 readers, u64 owners, bool known)
+{
+	struct proto_holders holders = { readers, owners };
+	struct proto_home home = { .state = state, .sharers = state == PROTO_SHARED };
+
+	return proto_home_rebuild(&home, &holders, known) ?: home.state;
+}
+
+static void test_rebuild(void)
+{
+	tap_result(rebuild(PROTO_SHARED, 0, 6, true) == -EPROTO,
+		   "refused: two survivors own a page");
+	tap_result(rebuild(PROTO_SHARED, 2, 4, true) == -EPROTO,
+		   "refused: survivors read and own a page");
+	tap_result(rebuild(PROTO_UNCACHED, 2, 0, true) == -EPROTO,
+		   "refused: a survivor holds a page that nobody has");
+	tap_result(rebuild(PROTO_UNCACHED, 0, 0, true) == PROTO_UNCACHED &&
+			   rebuild(PROTO_UNCACHED, 0, 0, false) == PROTO_LOST &&
+			   rebuild(PROTO_EXCL, 0, 0, true) == PROTO_LOST,
+		   "a page nobody holds is lost, unless known to be untouched");
+	tap_result(rebuild(PROTO_EXCL, 6, 0, true) == PROTO_SHARED &&
+			   rebuild(PROTO_UNCACHED, 0, 4, false) == PROTO_EXCL,
+		   "what survivors hold is in the directory again");
+	REFUSED_NODE("loss of oneself", PROTO_S, 0, .event = PROTO_LOSS,
+		     .requester = SELF);
+	REFUSED_NODE("Poison that does not come from home", PROTO_IS, 0,
+		     .event = PROTO_POISON, .from = OTHER, .txn = TXN);
+}
+
 static void test_home_fields(void)
 {
 	REFUSED_HOME("request from node 64", HOME, .event = PROTO_GETS,
@@ -409,6 +440,7 @@ void test_rules(void)
 	test_forward_fields();
 	test_answer_fields();
 	test_put_fields();
+	test_rebuild();
 	test_home_fields();
 	test_immediate();
 }

@@ -2,7 +2,7 @@
 /* selftests/proto/simulate.c - many nodes, chosen by chance.
  *
  * What cannot be explored can be sampled: up to 64 nodes read, write and put
- * away some pages, messages take random times, and in each step all that the
+ * away some pages, messages take random times, perhaps a node is lost, and in each step all that the
  * world knows of memory is checked. Everything follows from the seed, so that a
  * run that fails can be had again.
  */
@@ -31,6 +31,7 @@ struct run {
 	u64 random;
 	enum style style;
 	u8 slow_node;
+	unsigned int lose_at; /* step; 0 = no node is lost */
 	u32 think; /* between two accesses of a node, at most */
 	u64 users[MAX_PAGES]; /* nodes that access the page */
 	u8 write_percent[MAX_PAGES], put_percent[MAX_PAGES];
@@ -143,7 +144,7 @@ static u8 choose_kind(struct run *r, const struct step *step)
 		       STEP_WRITE;
 }
 
-/* Few or many, up to all. */
+/* Few or many, up to all; two at least, so that one is left after a loss. */
 static u64 choose_users(struct run *r)
 {
 	u64 users = next_random(r);
@@ -151,7 +152,8 @@ static u64 choose_users(struct run *r)
 
 	for (n = below(r, 6); n; n--)
 		users &= next_random(r);
-	return chance(r, 30) ? ~0ULL : users;
+	n = below(r, r->sim->nr_nodes - 1);
+	return chance(r, 30) ? ~0ULL : users | 3ULL << n;
 }
 
 static bool choose_access(struct run *r, struct step *out_step)
@@ -162,7 +164,8 @@ static bool choose_access(struct run *r, struct step *out_step)
 	r->access_at[node] = r->now + 1 + below(r, r->think);
 	*out_step = (struct step){ .node = node,
 				   .page = below(r, r->sim->nr_pages) };
-	if (!(r->users[out_step->page] >> node & 1) ||
+	if (!world_has(&r->world, node) ||
+	    !(r->users[out_step->page] >> node & 1) ||
 	    proto_is_transient(state_of(r, out_step)))
 		return false; /* no user of it, or waits there already */
 	out_step->kind = choose_kind(r, out_step);
@@ -204,6 +207,7 @@ static void do_step(struct run *r, const struct step *step)
 	struct world *w = &r->world;
 	u8 node = step->node, page = step->page;
 
+	r->out->loss |= step->kind == STEP_LOSE;
 	if (step->kind == STEP_DELIVER) {
 		node = w->flight[step->index].to;
 		page = w->flight[step->index].page;
@@ -214,9 +218,29 @@ static void do_step(struct run *r, const struct step *step)
 		world_print_step(w, step);
 	}
 	world_do(w, step);
-	note_waits(r, node, page);
+	if (step->kind >= STEP_LOSE)
+		memset(r->asked_at, 0, sizeof(r->asked_at));
+	else
+		note_waits(r, node, page);
 	give_due_times(r);
 	r->out->nr_steps++;
+}
+
+/* While a node is being lost nothing new begins. */
+static void choose_end(struct run *r, struct step *out_step)
+{
+	unsigned int index = 0;
+
+	if (!next_arrival(r, &index)) {
+		*out_step = (struct step){ .kind = STEP_REBUILD };
+		do
+			out_step->choice = below(r, r->sim->nr_nodes);
+		while (!world_has(&r->world, out_step->choice));
+		return;
+	}
+	*out_step = (struct step){ .kind = STEP_DELIVER, .index = index };
+	if (world_may_be_forgotten(&r->world, index) && chance(r, 50))
+		out_step->kind = STEP_FORGET;
 }
 
 /* The next thing that happens; false when nothing is left to happen. */
@@ -225,6 +249,15 @@ static bool choose_step(struct run *r, bool accesses, struct step *out_step)
 	unsigned int index = 0;
 	bool arrives;
 
+	if (r->world.losing) {
+		choose_end(r, out_step);
+		return true;
+	}
+	if (r->lose_at && !r->world.lost && r->out->nr_steps >= r->lose_at) {
+		*out_step = (struct step){ .kind = STEP_LOSE,
+					   .node = below(r, r->sim->nr_nodes) };
+		return true;
+	}
 	for (;;) {
 		arrives = next_arrival(r, &index);
 		if (!accesses ||
@@ -252,6 +285,7 @@ static void begin(struct run *r, const struct simulation *sim,
 	r->now = 1;
 	r->style = below(r, NR_STYLES);
 	r->slow_node = below(r, sim->nr_nodes);
+	r->lose_at = chance(r, 50) ? 1 + below(r, sim->nr_steps) : 0;
 	r->think = 50 << below(r, 8);
 	r->setup = (struct setup){ .name = "simulation",
 				   .nr_nodes = sim->nr_nodes,
@@ -259,6 +293,7 @@ static void begin(struct run *r, const struct simulation *sim,
 				   .fifo = r->style == STYLE_ORDERED,
 				   .self_at_once = chance(r, 50),
 				   .evict = true,
+				   .loss = r->lose_at,
 				   .rules = sim->rules };
 	out->style = style_names[r->style];
 	for (i = 0; i < sim->nr_pages; i++) {
@@ -317,8 +352,8 @@ static void test_seed(u64 seed, unsigned int nr_steps)
 	struct simulation_result result;
 
 	simulate(&sim, &result);
-	tap_result(!result.wrong, "simulate: 64 nodes, 8 pages, %s",
-		   result.style);
+	tap_result(!result.wrong, "simulate: 64 nodes, 8 pages, %s%s",
+		   result.style, result.loss ? ", a node is lost" : "");
 	printf("# seed %llu: %u steps, %u misses, %u puts, %u messages, longest wait %u, digest %016llx\n",
 	       (unsigned long long)seed, result.nr_steps, result.nr_misses,
 	       result.nr_puts, result.nr_messages, result.longest_wait,
@@ -348,8 +383,13 @@ static void test_mutant_by_chance(const struct mutant *mutant)
 	struct simulation sim;
 	u64 seed;
 
-	for (seed = 1; seed <= 20; seed++) {
+	for (seed = 1; seed <= (mutant->loss ? 1000 : 40); seed++) {
 		sim = big(seed, 20000, &mutant->rules);
+		if (mutant->loss) { /* once in a run: short runs */
+			sim.nr_nodes = 4;
+			sim.nr_pages = 4;
+			sim.nr_steps = 300;
+		}
 		simulate(&sim, &result);
 		if (result.wrong)
 			break;
@@ -367,11 +407,12 @@ void test_simulate(bool all)
 {
 	unsigned int i;
 
-	for (i = 1; i <= (all ? 200 : 12); i++)
-		test_seed(i, all ? 400000 : 60000);
+	for (i = 1; i <= (all ? 100 : 16); i++)
+		test_seed(i, all ? 200000 : 60000);
 	test_replay();
 	for (i = 0; i < nr_mutants; i++)
-		test_mutant_by_chance(&mutants[i]);
+		if (mutants[i].loss != LOSS_RARE)
+			test_mutant_by_chance(&mutants[i]);
 }
 
 /* ---- by hand ---- */

@@ -17,6 +17,7 @@ struct simulation_result {
 	u64 digest; /* of all steps */
 	unsigned int nr_steps, nr_misses, nr_puts, nr_messages;
 	unsigned int longest_wait; /* in units of the shortest delay */
+	bool loss; /* a node was lost */
 	const char *style;
 	const char *wrong; /* NULL: nothing */
 };

@@ -11,7 +11,8 @@
 
 #include "world.h"
 
-const struct rules real_rules = { "real", proto_node, proto_home };
+const struct rules real_rules = { "real", proto_node, proto_home,
+				  proto_home_rebuild };
 
 bool world_seen[PROTO_NR_NODE_STATES][256];
 
@@ -23,15 +24,19 @@ static void wrong(struct world *w, const char *what)
 		w->wrong = what;
 }
 
-static struct proto_site site_of(u8 page, u8 self)
+static struct proto_site site_of(const struct world *w, u8 page, u8 self)
 {
-	return (struct proto_site){ .self = self, .home = page };
+	return (struct proto_site){ .self = self, .home = w->home[page] };
 }
 
 void world_init(struct world *w, const struct setup *setup)
 {
+	unsigned int i;
+
 	memset(w, 0, sizeof(*w));
 	w->setup = setup;
+	for (i = 0; i < setup->nr_pages; i++)
+		w->home[i] = i;
 }
 
 /* ---- messages under way ---- */
@@ -124,7 +129,7 @@ static void send(struct world *w, const struct flight *cause,
 	if (!action->to || (action->to & ~all_nodes(w)))
 		wrong(w, "message to a node that does not exist");
 	for (n = 0; n < w->setup->nr_nodes; n++) {
-		if (!(action->to >> n & 1))
+		if (!(action->to >> n & 1) || !world_has(w, n))
 			continue;
 		f.to = n;
 		f.hops = cause->hops + (f.msg.from != n);
@@ -283,6 +288,10 @@ static void do_node_action(struct world *w, const struct flight *cause,
 		break;
 	case PROTO_ACT_WAKE:
 		break;
+	case PROTO_ACT_POISON:
+		if (p->home.state != PROTO_LOST)
+			wrong(w, "a page is said to be lost that is not");
+		break;
 	default:
 		wrong(w, "unknown action");
 	}
@@ -291,7 +300,7 @@ static void do_node_action(struct world *w, const struct flight *cause,
 static void node_event(struct world *w, const struct flight *f)
 {
 	struct page *p = &w->page[f->page];
-	struct proto_site site = site_of(f->page, f->to);
+	struct proto_site site = site_of(w, f->page, f->to);
 	enum proto_access access;
 	struct proto_actions acts;
 	unsigned int i;
@@ -384,7 +393,7 @@ static int ask_home(struct world *w, const struct flight *f,
 		    struct proto_actions *acts)
 {
 	struct proto_home *home = &w->page[f->page].home;
-	struct proto_site site = site_of(f->page, f->to);
+	struct proto_site site = site_of(w, f->page, f->to);
 	struct proto_event ev = f->msg;
 	u8 a = w->choice, b;
 	int err;
@@ -423,6 +432,8 @@ static void do_home_action(struct world *w, const struct flight *f,
 	struct page *p = &w->page[f->page];
 	struct flight next = *f;
 
+	if (w->losing) /* only a Done comes to home now: nobody is served */
+		return;
 	switch (action->act) {
 	case PROTO_ACT_QUEUE:
 		queue_add(w, p, &f->msg);
@@ -444,6 +455,8 @@ static void home_event(struct world *w, const struct flight *f)
 	struct proto_actions acts;
 	unsigned int i;
 
+	if (w->losing && f->msg.event != PROTO_DONE)
+		return;
 	if (ask_home(w, f, &acts)) {
 		wrong(w, "illegal event at home");
 		return;
@@ -506,7 +519,7 @@ static void check_copies(struct world *w, const struct page *p)
 		wrong(w, "a reader beside a writer");
 	for (n = 0; n < w->nr_flights; n++)
 		fresh += w->flight[n].page == p - w->page && w->flight[n].fresh;
-	if (p->written && !fresh)
+	if (p->written && !fresh && !w->losing && p->home.state != PROTO_LOST)
 		wrong(w, "the last written page is lost");
 }
 
@@ -559,7 +572,7 @@ static void check_directory(struct world *w, const struct page *p)
 {
 	unsigned int n;
 
-	if (p->home.busy)
+	if (p->home.busy || w->losing)
 		return;
 	if (p->home.state == PROTO_UNCACHED && p->written)
 		wrong(w, "the last written page is lost");
@@ -570,12 +583,20 @@ static void check_directory(struct world *w, const struct page *p)
 			wrong(w, "directory and node disagree");
 }
 
-/* A step changes one page. */
-static void check(struct world *w, u8 page)
+static void check_page(struct world *w, u8 page)
 {
 	check_copies(w, &w->page[page]);
 	check_directory(w, &w->page[page]);
-	if (!w->nr_flights && !world_is_quiet(w))
+}
+
+/* A step changes one page, or a node of them all. */
+static void check(struct world *w, u8 page, bool all)
+{
+	if (!all)
+		check_page(w, page);
+	for (page = 0; all && page < w->setup->nr_pages; page++)
+		check_page(w, page);
+	if (!w->nr_flights && !w->losing && !world_is_quiet(w))
 		wrong(w, "stuck: no message under way, but somebody waits");
 }
 
@@ -628,7 +649,7 @@ static bool may_choose(const struct world *w, const struct step *step)
 {
 	if (step->kind == STEP_DELIVER)
 		return proto_is_for_home(w->flight[step->index].msg.event);
-	return w->setup->self_at_once && step->node == step->page;
+	return w->setup->self_at_once && step->node == w->home[step->page];
 }
 
 /* Adds the step once for each sharer home may ask. */
@@ -641,7 +662,7 @@ static unsigned int add_choices(const struct world *w, struct step *out_steps,
 	u64 set = home->sharers;
 	unsigned int nr = 0;
 
-	if (home->state != PROTO_SHARED || set >> page & 1 ||
+	if (home->state != PROTO_SHARED || set >> w->home[page] & 1 ||
 	    !may_choose(w, &step))
 		set = 0;
 	do {
@@ -649,6 +670,46 @@ static unsigned int add_choices(const struct world *w, struct step *out_steps,
 		out_steps[nr++] = step;
 		set &= set - 1;
 	} while (set);
+	return nr;
+}
+
+bool world_may_be_forgotten(const struct world *w, unsigned int index)
+{
+	const struct proto_event *msg = &w->flight[index].msg;
+
+	return w->losing && (!world_has(w, msg->from) || proto_is_take(msg->event));
+}
+
+static bool has_lost_home(const struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->setup->nr_pages; i++)
+		if (!world_has(w, w->home[i]))
+			return true;
+	return false;
+}
+
+static unsigned int list_losses(const struct world *w, struct step *out_steps)
+{
+	unsigned int nr = 0, i;
+
+	for (i = 0; !w->lost && i < w->setup->nr_nodes; i++)
+		out_steps[nr++] = (struct step){ .kind = STEP_LOSE, .node = i };
+	for (i = 0; w->losing && i < w->nr_flights; i++)
+		if (world_may_be_forgotten(w, i))
+			out_steps[nr++] = (struct step){ .kind = STEP_FORGET,
+							 .index = i };
+	if (!w->losing || w->nr_flights)
+		return nr;
+	for (i = 0; i < w->setup->nr_nodes; i++) {
+		if (!world_has(w, i))
+			continue;
+		out_steps[nr++] = (struct step){ .kind = STEP_REBUILD,
+						 .choice = i };
+		if (!has_lost_home(w))
+			break; /* there is nothing to choose */
+	}
 	return nr;
 }
 
@@ -662,8 +723,12 @@ unsigned int world_list_steps(const struct world *w, struct step *out_steps)
 			nr += add_choices(w, out_steps + nr,
 					  (struct step){ .kind = STEP_DELIVER,
 							 .index = i });
-	for (i = 0; i < w->setup->nr_pages; i++) {
+	if (w->setup->loss)
+		nr += list_losses(w, out_steps + nr);
+	for (i = 0; !w->losing && i < w->setup->nr_pages; i++) {
 		for (n = 0; n < w->setup->nr_nodes; n++) {
+			if (!world_has(w, n))
+				continue;
 			nr_local = list_local(w, local, i, n);
 			for (k = 0; k < nr_local; k++)
 				nr += add_choices(w, out_steps + nr, local[k]);
@@ -690,6 +755,76 @@ static void access_page(struct world *w, const struct step *step)
 		deliver_to_self(w);
 }
 
+/* ---- loss of a node ---- */
+
+static void forget_home(struct page *p)
+{
+	memset(&p->home, 0, sizeof(p->home));
+	memset(p->waiting, 0, sizeof(p->waiting));
+	p->nr_waiting = 0;
+}
+
+static void lose_node(struct world *w, u8 node)
+{
+	unsigned int i;
+
+	w->lost = node + 1;
+	w->losing = true;
+	for (i = w->nr_flights; i--;)
+		if (w->flight[i].to == node)
+			take_flight(w, i);
+	for (i = 0; i < w->setup->nr_pages; i++) {
+		memset(&w->page[i].node[node], 0, sizeof(w->page[i].node[node]));
+		memset(&w->page[i].copy[node], 0, sizeof(w->page[i].copy[node]));
+		if (w->home[i] == node)
+			forget_home(&w->page[i]);
+	}
+}
+
+static void tell_loss(struct world *w, u8 page, u8 node,
+		      struct proto_holders *holders)
+{
+	struct flight f = { .msg = { .event = PROTO_LOSS, .from = node,
+				     .requester = w->lost - 1 },
+			    .to = node, .page = page };
+	struct proto_node *state = &w->page[page].node[node];
+
+	node_event(w, &f);
+	if (state->state == PROTO_S)
+		holders->readers |= 1ULL << node;
+	else if (proto_can_write(state->state))
+		holders->owners |= 1ULL << node;
+	else if (state->state != PROTO_I)
+		wrong(w, "a request outlives the loss of a node");
+}
+
+static void rebuild_page(struct world *w, u8 page, u8 new_home)
+{
+	struct proto_holders holders = { 0 };
+	struct page *p = &w->page[page];
+	bool known = world_has(w, w->home[page]);
+	unsigned int n;
+
+	for (n = 0; n < w->setup->nr_nodes; n++)
+		if (world_has(w, n))
+			tell_loss(w, page, n, &holders);
+	if (!known)
+		w->home[page] = new_home;
+	if (w->setup->rules->rebuild(&p->home, &holders, known))
+		wrong(w, "survivors hold what they cannot hold");
+	memset(p->waiting, 0, sizeof(p->waiting));
+	p->nr_waiting = 0;
+}
+
+static void rebuild(struct world *w, u8 new_home)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->setup->nr_pages; i++)
+		rebuild_page(w, i, new_home);
+	w->losing = false;
+}
+
 void world_do(struct world *w, const struct step *step)
 {
 	u8 page = step->page;
@@ -703,10 +838,20 @@ void world_do(struct world *w, const struct step *step)
 	case STEP_STORE:
 		store(w, page, step->node);
 		break;
+	case STEP_LOSE:
+		lose_node(w, step->node);
+		break;
+	case STEP_FORGET:
+		take_flight(w, step->index);
+		break;
+	case STEP_REBUILD:
+		w->choice = 0;
+		rebuild(w, step->choice);
+		break;
 	default:
 		access_page(w, step);
 	}
-	check(w, page);
+	check(w, page, step->kind >= STEP_LOSE);
 }
 
 /* ---- for people ---- */
@@ -717,12 +862,20 @@ void world_print_step(const struct world *w, const struct step *step)
 					     "puts away" };
 	const struct flight *f = &w->flight[step->index];
 
-	if (step->kind != STEP_DELIVER) {
+	if (step->kind == STEP_LOSE)
+		printf("#   n%u is lost\n", step->node);
+	if (step->kind == STEP_REBUILD)
+		printf("#   the directories are rebuilt; homes that are lost are now at n%u\n",
+		       step->choice);
+	if (step->kind == STEP_LOSE || step->kind == STEP_REBUILD)
+		return;
+	if (step->kind != STEP_DELIVER && step->kind != STEP_FORGET) {
 		printf("#   n%u %s p%u\n", step->node, local[step->kind],
 		       step->page);
 		return;
 	}
-	printf("#   n%u gets %s of p%u from n%u, txn %u", f->to,
+	printf("#   n%u %s %s of p%u from n%u, txn %u", f->to,
+	       step->kind == STEP_FORGET ? "never gets" : "gets",
 	       proto_event_name(f->msg.event), f->page, f->msg.from,
 	       f->msg.txn);
 	if (proto_is_take(f->msg.event))
@@ -838,6 +991,8 @@ size_t world_pack(const struct world *w, u8 *out_bytes)
 
 	for (i = 0; i < w->setup->nr_pages; i++)
 		b = pack_page(b, &w->page[i], w->setup->nr_nodes);
+	for (i = 0; w->setup->loss && i < w->setup->nr_pages; i++)
+		*b++ = w->home[i] << 4 | w->lost << 1 | w->losing;
 	*b++ = w->nr_flights;
 	for (i = 0; i < w->nr_flights; i++) {
 		b = pack_event(b, &w->flight[i].msg);
@@ -855,6 +1010,11 @@ void world_unpack(struct world *w, const struct setup *setup, const u8 *bytes)
 	world_init(w, setup);
 	for (i = 0; i < setup->nr_pages; i++)
 		b = unpack_page(&w->page[i], b, setup->nr_nodes);
+	for (i = 0; setup->loss && i < setup->nr_pages; i++) {
+		w->home[i] = *b >> 4;
+		w->lost = *b >> 1 & 7;
+		w->losing = *b++ & 1;
+	}
 	w->nr_flights = *b++;
 	for (i = 0; i < w->nr_flights; i++, b++) {
 		struct flight *f = &w->flight[i];
@@ -924,8 +1084,12 @@ static void rename_world(struct world *out, const struct world *in,
 	unsigned int i;
 
 	world_init(out, in->setup);
-	for (i = 0; i < in->setup->nr_pages; i++)
+	for (i = 0; i < in->setup->nr_pages; i++) {
 		rename_page(out, in, i, name);
+		out->home[name[i]] = name[in->home[i]];
+	}
+	out->lost = in->lost ? name[in->lost - 1] + 1 : 0;
+	out->losing = in->losing;
 	for (i = 0; i < in->nr_flights; i++) {
 		f = in->flight[i];
 		rename_event(&f.msg, f.page, name);
@@ -936,8 +1100,9 @@ static void rename_world(struct world *out, const struct world *in,
 }
 
 /* What tells nodes of one page apart without their names. */
-static u32 look_of(const struct page *p, u8 n)
+static u32 look_of(const struct world *w, u8 n)
 {
+	const struct page *p = &w->page[0];
 	bool owns = p->home.state == PROTO_EXCL && p->home.owner == n;
 	bool shares = p->home.sharers >> n & 1;
 	bool busy = p->home.busy && p->home.busy_node == n;
@@ -945,7 +1110,8 @@ static u32 look_of(const struct page *p, u8 n)
 
 	for (i = 0; i < p->nr_waiting && p->waiting[i].from != n; i++)
 		;
-	return p->node[n].state << 24 | p->node[n].txn << 20 |
+	return world_has(w, n) << 29 | (w->home[0] == n) << 28 |
+	       p->node[n].state << 24 | p->node[n].txn << 20 |
 	       (p->node[n].acks & 15) << 16 | p->copy[n].map << 12 |
 	       p->copy[n].has << 11 | p->copy[n].fresh << 10 | owns << 9 |
 	       shares << 8 | busy << 7 | i;
@@ -960,7 +1126,7 @@ static bool is_sorted(const struct world *w, const u8 *name)
 	if (w->setup->nr_pages > 1)
 		return true;
 	for (n = 1; n < w->setup->nr_nodes; n++)
-		look[name[n]] = look_of(&w->page[0], n);
+		look[name[n]] = look_of(w, n);
 	for (n = 2; n < w->setup->nr_nodes; n++)
 		if (look[n - 1] > look[n])
 			return false;

@@ -19,7 +19,7 @@
 #define MAX_PAGES 16
 #define MAX_FLIGHTS 4096
 #endif
-#define MAX_STEPS (MAX_FLIGHTS + MAX_NODES * MAX_PAGES * 4)
+#define MAX_STEPS (MAX_FLIGHTS * 4 + MAX_NODES * MAX_PAGES * 5)
 #define MAX_PACKED 384
 #define MAX_TXN 4 /* names one node needs for one page, and some to spare */
 
@@ -33,6 +33,8 @@ struct rules {
 	int (*home)(const struct proto_site *site, struct proto_home *home,
 		    const struct proto_event *ev,
 		    struct proto_actions *out_acts);
+	int (*rebuild)(struct proto_home *home,
+		       const struct proto_holders *holders, bool known);
 };
 
 extern const struct rules real_rules;
@@ -40,10 +42,11 @@ extern const struct rules real_rules;
 struct setup {
 	const char *name;
 	u8 nr_nodes;
-	u8 nr_pages; /* page p has its home at node p */
+	u8 nr_pages; /* page p has its home at node p, until that is lost */
 	bool fifo; /* small messages of one pair of nodes keep their order */
 	bool self_at_once; /* a message to oneself is never late */
 	bool evict; /* nodes put pages away */
+	bool loss; /* one node is lost, at any time */
 	const struct rules *rules;
 	bool all_names; /* symmetric states are told apart */
 };
@@ -82,19 +85,36 @@ struct world {
 	struct page page[MAX_PAGES];
 	struct flight flight[MAX_FLIGHTS];
 	u16 nr_flights;
+	u8 home[MAX_PAGES];
+	u8 lost; /* 0, or the node that is lost, + 1 */
+	bool losing; /* until the directories are rebuilt */
 	u8 choice; /* of the step that is being done */
 	u32 nr_wire, nr_wire_pages; /* messages sent; not part of the state */
 	const char *wrong; /* the first rule of the world that was broken */
 };
 
-enum step_kind { STEP_DELIVER, STEP_READ, STEP_WRITE, STEP_STORE, STEP_EVICT };
+enum step_kind {
+	STEP_DELIVER,
+	STEP_READ,
+	STEP_WRITE,
+	STEP_STORE,
+	STEP_EVICT,
+	STEP_LOSE,
+	STEP_FORGET,
+	STEP_REBUILD,
+};
 
-/* STEP_STORE is a write through a mapping, which no rule gets to see. */
+/* STEP_STORE is a write through a mapping, which no rule gets to see.
+ * STEP_LOSE: a node is lost with all it has and all that is on the way to it. Then
+ * nothing new begins. What it had sent may arrive or not (STEP_FORGET), and takes
+ * that are put off may be forgotten. When nothing is under way any more, the
+ * survivors rebuild the directories (STEP_REBUILD, @choice: the new home).
+ */
 struct step {
 	u8 kind;
 	u8 node;
 	u8 page;
-	u8 choice; /* the sharer home takes first; 0 = as the rules say */
+	u8 choice; /* the sharer home asks first; 0 = as the rules say */
 	u16 index; /* of the flight */
 };
 
@@ -102,6 +122,12 @@ void world_init(struct world *w, const struct setup *setup);
 unsigned int world_list_steps(const struct world *w, struct step *out_steps);
 void world_do(struct world *w, const struct step *step);
 bool world_may_arrive(const struct world *w, unsigned int index); /* in order */
+bool world_may_be_forgotten(const struct world *w, unsigned int index);
+
+static inline bool world_has(const struct world *w, unsigned int node)
+{
+	return w->lost != node + 1;
+}
 void world_print_step(const struct world *w, const struct step *step);
 void world_print(const struct world *w);
 
