@@ -757,46 +757,20 @@ int proto_home_rebuild(struct proto_home *home,
 
 const char *proto_event_name(u8 event)
 {
-	switch (event) {
-	case PROTO_GETS:
-		return "GetS";
-	case PROTO_GETM:
-		return "GetM";
-	case PROTO_PUTS:
-		return "PutS";
-	case PROTO_PUTM:
-		return "PutM";
-	case PROTO_PUTE:
-		return "PutE";
-	case PROTO_PUT_ACK:
-		return "Put-Ack";
-	case PROTO_POISON:
-		return "Poison";
-	case PROTO_FWD_GETS:
-		return "Fwd-GetS";
-	case PROTO_FWD_GETM:
-		return "Fwd-GetM";
-	case PROTO_INV:
-		return "Inv";
-	case PROTO_DATA:
-		return "Data";
-	case PROTO_GRANT:
-		return "Grant";
-	case PROTO_INV_ACK:
-		return "Inv-Ack";
-	case PROTO_DONE:
-		return "Done";
-	case PROTO_READ:
-		return "read";
-	case PROTO_WRITE:
-		return "write";
-	case PROTO_EVICT:
-		return "evict";
-	case PROTO_LOSS:
-		return "loss";
-	default:
-		return "?";
-	}
+	static const char *const names[] = {
+		[PROTO_GETS] = "GetS",		[PROTO_GETM] = "GetM",
+		[PROTO_PUTS] = "PutS",		[PROTO_PUTM] = "PutM",
+		[PROTO_PUTE] = "PutE",		[PROTO_FWD_GETS] = "Fwd-GetS",
+		[PROTO_FWD_GETM] = "Fwd-GetM",	[PROTO_INV] = "Inv",
+		[PROTO_DATA] = "Data",		[PROTO_GRANT] = "Grant",
+		[PROTO_INV_ACK] = "Inv-Ack",	[PROTO_DONE] = "Done",
+		[PROTO_PUT_ACK] = "Put-Ack",	[PROTO_POISON] = "Poison",
+		[PROTO_READ] = "read",		[PROTO_WRITE] = "write",
+		[PROTO_EVICT] = "evict",	[PROTO_LOSS] = "loss",
+	};
+
+	return event < sizeof(names) / sizeof(names[0]) && names[event] ?
+		       names[event] : "?";
 }
 
 const char *proto_node_state_name(u8 state)
