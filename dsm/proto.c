@@ -757,7 +757,7 @@ int proto_home_rebuild(struct proto_home *home,
 
 const char *proto_event_name(u8 event)
 {
-	static const char *const names[] = {
+	static const char *const names[PROTO_NR_EVENTS] = {
 		[PROTO_GETS] = "GetS",		[PROTO_GETM] = "GetM",
 		[PROTO_PUTS] = "PutS",		[PROTO_PUTM] = "PutM",
 		[PROTO_PUTE] = "PutE",		[PROTO_FWD_GETS] = "Fwd-GetS",
@@ -769,8 +769,7 @@ const char *proto_event_name(u8 event)
 		[PROTO_EVICT] = "evict",	[PROTO_LOSS] = "loss",
 	};
 
-	return event < sizeof(names) / sizeof(names[0]) && names[event] ?
-		       names[event] : "?";
+	return event < PROTO_NR_EVENTS && names[event] ? names[event] : "?";
 }
 
 const char *proto_node_state_name(u8 state)

@@ -102,6 +102,8 @@ enum proto_local {
 	PROTO_LOSS = 0x44,
 };
 
+#define PROTO_NR_EVENTS 0x50
+
 /* What a requester may do with the page; PROTO_GRANT_* fit two bits. */
 enum proto_grant {
 	PROTO_GRANT_S = 1, /* read */
