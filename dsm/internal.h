@@ -140,7 +140,7 @@ void memfile_exit(void);
 #define PAGE_F_WISH_READ 0x04 /* the fault that did not wait wanted to read */
 #define PAGE_F_COUNTED 0x08 /* the fault that will use the grant is counted */
 #define PAGE_F_REGAINED 0x10 /* asked for because it was lost; not used yet */
-#define PAGE_F_PROBED 0x20 /* unmapped, to see whether it is still used */
+#define PAGE_F_PROBED 0x20 /* unmapped, to see whether it is still written */
 #define PAGE_F_WRITTEN 0x40 /* was mapped for a write since it was granted */
 #define PAGE_F_MIGRATES 0x80 /* whoever reads it here writes it soon after */
 

@@ -15,7 +15,7 @@
 #define CONTENTION_MAX 3
 /* So often in a row may it come back for nothing. */
 #define RETURNS_MAX 3
-/* A page that is not touched for so long is in nobody's working set. */
+/* A page that is not written for so long is not what anybody works on. */
 #define PROBE_ROUND_TRIPS 8
 #define RTT_MAX_US 20000
 
@@ -50,9 +50,11 @@ void page_granted(const struct page_ref *ref)
 
 void page_used(struct dsm_page *page, bool is_write)
 {
-	page->flags &= ~(PAGE_F_REGAINED | PAGE_F_PROBED);
-	if (is_write)
+	page->flags &= ~PAGE_F_REGAINED;
+	if (is_write) {
+		page->flags &= ~PAGE_F_PROBED;
 		page->flags |= PAGE_F_WRITTEN;
+	}
 	if (page->flags & PAGE_F_USED)
 		return;
 	page->flags |= PAGE_F_USED;
@@ -114,8 +116,9 @@ static u32 least_stay_us(const struct dsm_page *page, u32 rtt)
 	return age < stay ? stay - age : 0;
 }
 
-/* Unmapped, it is touched again by a fault, which ends the probe: see page_used(). The
- * longer it has been in use, the longer until it is asked for again.
+/* Unmapped, it is written again by a fault, which ends the probe: see page_used().
+ * Who only reads it waits for somebody else's write. The longer it has been in use,
+ * the longer until it is asked for again.
  */
 static u32 probe_us(const struct page_ref *ref, u32 rtt)
 {
