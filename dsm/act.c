@@ -144,7 +144,10 @@ static int act(struct op *op, const struct proto_event *ev,
 	case PROTO_ACT_NEXT:
 		next_waiting(op);
 		return 0;
-	default: /* ZAP, PROTECT: done before the state was stored */
+	case PROTO_ACT_WAKE:
+		wake_up_all(page_wait_queue(op->ref.page));
+		return 0;
+	default: /* ZAP, PROTECT: done before the state was stored. PULL: only a hint */
 		return 0;
 	}
 }

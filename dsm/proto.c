@@ -100,17 +100,64 @@ static int node_write(const struct proto_site *site, struct proto_node *node,
 	}
 }
 
+/* Zap before the Put: once home has taken us off its list, the next writer does
+ * not tell us. The frame stays until then, as home may still send others to it.
+ */
+static int node_evict(const struct proto_site *site, struct proto_node *node,
+		      const struct proto_event *ev, struct proto_actions *acts)
+{
+	static const struct {
+		u8 put;
+		u8 next;
+	} way[] = {
+		[PROTO_S] = { PROTO_PUTS, PROTO_SI_A },
+		[PROTO_E] = { PROTO_PUTE, PROTO_EI_A },
+		[PROTO_M] = { PROTO_PUTM, PROTO_MI_A },
+	};
+	u8 state = node->state;
+
+	if (state == PROTO_I || proto_is_transient(state))
+		return 0;
+	add(acts, PROTO_ACT_ZAP);
+	return node_request(site, node, ev, acts, way[state].put,
+			    way[state].next);
+}
+
 /* ---- a node: home asks for the page on behalf of another node ---- */
 
 static bool owns(const struct proto_node *node)
 {
-	return node->state == PROTO_E || node->state == PROTO_M;
+	switch (node->state) {
+	case PROTO_E:
+	case PROTO_M:
+	case PROTO_EI_A:
+	case PROTO_MI_A:
+		return true;
+	default:
+		return false;
+	}
 }
 
-/* PROTO_SM_A is no holder: home has made it the owner but still serves it. */
+static bool shares(const struct proto_node *node)
+{
+	switch (node->state) {
+	case PROTO_S:
+	case PROTO_SM:
+	case PROTO_SI_A:
+		return true;
+	default: /* also PROTO_SM_A: home has made it the owner but still serves it */
+		return false;
+	}
+}
+
 static bool holds(const struct proto_node *node)
 {
-	return owns(node) || node->state == PROTO_S || node->state == PROTO_SM;
+	return owns(node) || shares(node);
+}
+
+static bool puts_away(const struct proto_node *node)
+{
+	return node->state >= PROTO_SI_A && node->state <= PROTO_II_A;
 }
 
 static void send_page(const struct proto_site *site,
@@ -128,12 +175,33 @@ static void send_page(const struct proto_site *site,
 		action->msg.acks = ev->acks;
 }
 
-/* An upgrade that loses its copy on the way becomes a write miss: home will
- * see that we are no sharer any more when it comes to our GetM.
+/* An upgrade that loses its copy on the way becomes a write miss, and a Put has
+ * nothing left to put: home will see that we are no holder any more when it comes
+ * to our request.
  */
 static void lose_copy(struct proto_node *node)
 {
-	node->state = node->state == PROTO_SM ? PROTO_IM : PROTO_I;
+	if (node->state == PROTO_SM)
+		node->state = PROTO_IM;
+	else
+		node->state = puts_away(node) ? PROTO_II_A : PROTO_I;
+}
+
+static void become_sharer(struct proto_node *node, struct proto_actions *acts)
+{
+	if (puts_away(node)) {
+		node->state = PROTO_SI_A;
+		return;
+	}
+	add(acts, PROTO_ACT_PROTECT);
+	node->state = PROTO_S;
+}
+
+/* What is put away was zapped before. */
+static void zap(const struct proto_node *node, struct proto_actions *acts)
+{
+	if (!puts_away(node))
+		add(acts, PROTO_ACT_ZAP);
 }
 
 static int node_fwd_gets(const struct proto_site *site, struct proto_node *node,
@@ -142,10 +210,8 @@ static int node_fwd_gets(const struct proto_site *site, struct proto_node *node,
 {
 	if (!holds(node))
 		return -EPROTO;
-	if (owns(node)) {
-		add(acts, PROTO_ACT_PROTECT);
-		node->state = PROTO_S;
-	}
+	if (owns(node))
+		become_sharer(node, acts);
 	send_page(site, ev, acts, PROTO_GRANT_S);
 	return 0;
 }
@@ -159,7 +225,7 @@ static int node_fwd_getm(const struct proto_site *site, struct proto_node *node,
 	if (owns(node) && ev->acks)
 		return -EPROTO;
 	/* Zap before the page is sent: after it the new writer may run. */
-	add(acts, PROTO_ACT_ZAP);
+	zap(node, acts);
 	send_page(site, ev, acts, PROTO_GRANT_M);
 	add(acts, PROTO_ACT_DROP);
 	lose_copy(node);
@@ -169,11 +235,11 @@ static int node_fwd_getm(const struct proto_site *site, struct proto_node *node,
 static int node_inv(const struct proto_site *site, struct proto_node *node,
 		    const struct proto_event *ev, struct proto_actions *acts)
 {
-	if (!holds(node) || owns(node))
+	if (!shares(node))
 		return -EPROTO;
 #ifndef PROTO_BUG_SKIP_ZAP
 	/* Zap before the ack: after it the new writer may run. */
-	add(acts, PROTO_ACT_ZAP);
+	zap(node, acts);
 	add(acts, PROTO_ACT_DROP);
 #endif
 	add_send(acts, site->self, bit(ev->requester), PROTO_INV_ACK, ev->txn);
@@ -290,6 +356,29 @@ static int node_inv_ack(const struct proto_site *site, struct proto_node *node,
 	}
 }
 
+/* Whatever crossed our Put on its way, home has seen and decided. */
+static int node_put_ack(const struct proto_site *site, struct proto_node *node,
+			const struct proto_event *ev,
+			struct proto_actions *acts)
+{
+	bool keep = ev->flags & PROTO_F_KEEP;
+	u8 next = PROTO_I;
+
+	if (ev->from != site->home || ev->flags & ~PROTO_F_KEEP || ev->acks ||
+	    ev->grant || !puts_away(node))
+		return -EPROTO;
+	if ((node->state == PROTO_MI_A && !keep) ||
+	    (node->state == PROTO_EI_A && keep))
+		return -EPROTO;
+	if (keep && node->state != PROTO_II_A)
+		next = node->state == PROTO_MI_A ? PROTO_M : PROTO_S;
+	else if (node->state != PROTO_II_A)
+		add(acts, PROTO_ACT_DROP);
+	add(acts, PROTO_ACT_WAKE);
+	*node = (struct proto_node){ .state = next };
+	return 0;
+}
+
 static int node_response(const struct proto_site *site, struct proto_node *node,
 			 const struct proto_event *ev,
 			 struct proto_actions *acts)
@@ -305,6 +394,8 @@ static int node_response(const struct proto_site *site, struct proto_node *node,
 		return node_grant(site, node, ev, acts);
 	case PROTO_INV_ACK:
 		return node_inv_ack(site, node, acts);
+	case PROTO_PUT_ACK:
+		return node_put_ack(site, node, ev, acts);
 	default:
 		return -EPROTO;
 	}
@@ -320,6 +411,8 @@ static int node_event(const struct proto_site *site, struct proto_node *node,
 		return node_read(site, node, ev, acts, access);
 	if (ev->event == PROTO_WRITE)
 		return node_write(site, node, ev, acts, access);
+	if (ev->event == PROTO_EVICT)
+		return node_evict(site, node, ev, acts);
 
 	switch (proto_class_of(ev->event)) {
 	case PROTO_CLASS_FORWARD:
@@ -449,6 +542,66 @@ static void home_getm(const struct proto_site *site, struct proto_home *home,
 	set_owner(home, ev->from);
 }
 
+/* Home, if it waits for nothing, fetches the last copy by a GetM of its own, like
+ * any other: no node gives away what nobody else has, and eviction adds no way
+ * for pages to move.
+ */
+static void keep_last(const struct proto_site *site,
+		      const struct proto_event *ev, struct proto_actions *acts)
+{
+	add_send(acts, site->self, bit(ev->from), PROTO_PUT_ACK, ev->txn)->flags =
+		PROTO_F_KEEP;
+	if (ev->from != site->self)
+		add(acts, PROTO_ACT_PULL);
+}
+
+static int put_of_owner(const struct proto_site *site, struct proto_home *home,
+			const struct proto_event *ev,
+			struct proto_actions *acts)
+{
+	if (ev->event == PROTO_PUTM) {
+		keep_last(site, ev, acts);
+		return 0;
+	}
+	if (ev->event != PROTO_PUTE)
+		return -EPROTO;
+	*home = (struct proto_home){ .state = PROTO_UNCACHED };
+	add_send(acts, site->self, bit(ev->from), PROTO_PUT_ACK, ev->txn);
+	return 0;
+}
+
+/* Ends at once, so that home is not busy with it. What the sender was when it
+ * sent does not count, but what it is now: an owner that was read meanwhile is a
+ * sharer, and one that was written meanwhile is nothing.
+ */
+static int home_put(const struct proto_site *site, struct proto_home *home,
+		    const struct proto_event *ev, struct proto_actions *acts)
+{
+	int err = 0;
+
+	if (home->state == PROTO_UNCACHED)
+		return -EPROTO;
+	if (is_owner(home, ev->from)) {
+		err = put_of_owner(site, home, ev, acts);
+	} else if (is_sharer(home, ev->from) &&
+		   home->sharers == bit(ev->from)) {
+		keep_last(site, ev, acts);
+	} else {
+		home->sharers &= ~bit(ev->from);
+		add_send(acts, site->self, bit(ev->from), PROTO_PUT_ACK,
+			 ev->txn);
+	}
+	if (!err)
+		add(acts, PROTO_ACT_NEXT);
+	return err;
+}
+
+static bool is_put(u8 event)
+{
+	return event == PROTO_PUTS || event == PROTO_PUTM ||
+	       event == PROTO_PUTE;
+}
+
 static int home_request(const struct proto_site *site, struct proto_home *home,
 			const struct proto_event *ev,
 			struct proto_actions *acts)
@@ -459,6 +612,8 @@ static int home_request(const struct proto_site *site, struct proto_home *home,
 		add(acts, PROTO_ACT_QUEUE);
 		return 0;
 	}
+	if (is_put(ev->event))
+		return home_put(site, home, ev, acts);
 	if (is_owner(home, ev->from))
 		return -EPROTO;
 
@@ -516,6 +671,9 @@ int proto_home(const struct proto_site *site, struct proto_home *home,
 	switch (ev->event) {
 	case PROTO_GETS:
 	case PROTO_GETM:
+	case PROTO_PUTS:
+	case PROTO_PUTM:
+	case PROTO_PUTE:
 		return home_request(site, home, ev, out_acts);
 	case PROTO_DONE:
 		return home_done(home, ev, out_acts);
@@ -533,6 +691,14 @@ const char *proto_event_name(u8 event)
 		return "GetS";
 	case PROTO_GETM:
 		return "GetM";
+	case PROTO_PUTS:
+		return "PutS";
+	case PROTO_PUTM:
+		return "PutM";
+	case PROTO_PUTE:
+		return "PutE";
+	case PROTO_PUT_ACK:
+		return "Put-Ack";
 	case PROTO_FWD_GETS:
 		return "Fwd-GetS";
 	case PROTO_FWD_GETM:
@@ -551,6 +717,8 @@ const char *proto_event_name(u8 event)
 		return "read";
 	case PROTO_WRITE:
 		return "write";
+	case PROTO_EVICT:
+		return "evict";
 	default:
 		return "?";
 	}
@@ -560,6 +728,7 @@ const char *proto_node_state_name(u8 state)
 {
 	static const char *const names[PROTO_NR_NODE_STATES] = {
 		"I", "S", "E", "M", "IS", "IM", "IM_A", "SM", "SM_A",
+		"SI_A", "EI_A", "MI_A", "II_A",
 	};
 
 	return state < PROTO_NR_NODE_STATES ? names[state] : "?";

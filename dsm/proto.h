@@ -52,15 +52,22 @@ typedef __u64 u64;
  *	because it is all zero (PROTO_F_ZERO). txn, grant, acks, flags
  * @PROTO_INV_ACK: former sharer to requester: my copy is gone. txn
  * @PROTO_DONE: requester to home: I have all; serve the next one. txn
+ * @PROTO_PUTS: node to home: I want to drop my read-only copy. txn
+ * @PROTO_PUTM: node to home: I want to give my only copy away. txn
+ * @PROTO_PUTE: as PROTO_PUTM, but the page was never written: it is all zero,
+ *	nobody needs it. txn
+ * @PROTO_PUT_ACK: home to node: you hold nothing any more; or, with
+ *	PROTO_F_KEEP, yours is the last copy, go on holding it. txn, flags
  *
- * Reserved, not yet accepted: PROTO_PUTS 0x13 (drop my read-only copy),
- * PROTO_PUTM 0x14 (take my only copy: home answers by a GetM of its own or of
- * a node with room), PROTO_PUT_ACK 0x24 (home to node: dropped),
- * PROTO_REPORT 0x35 (survivor to the new home: what I hold, after node loss).
+ * Reserved, not yet accepted: PROTO_REPORT 0x36 (survivor to the new home: what
+ * I hold, after node loss).
  */
 enum proto_msg {
 	PROTO_GETS = 0x11,
 	PROTO_GETM = 0x12,
+	PROTO_PUTS = 0x13,
+	PROTO_PUTM = 0x14,
+	PROTO_PUTE = 0x15,
 
 	PROTO_FWD_GETS = 0x21,
 	PROTO_FWD_GETM = 0x22,
@@ -70,6 +77,7 @@ enum proto_msg {
 	PROTO_GRANT = 0x32,
 	PROTO_INV_ACK = 0x33,
 	PROTO_DONE = 0x34,
+	PROTO_PUT_ACK = 0x35,
 };
 
 enum proto_class {
@@ -83,12 +91,12 @@ enum proto_class {
  * enum proto_local - events of the node itself
  * @PROTO_READ: a thread of this node wants to read
  * @PROTO_WRITE: a thread of this node wants to write
- *
- * Reserved: PROTO_EVICT 0x43.
+ * @PROTO_EVICT: this node wants the frame back. No actions: not now
  */
 enum proto_local {
 	PROTO_READ = 0x41,
 	PROTO_WRITE = 0x42,
+	PROTO_EVICT = 0x43,
 };
 
 /* What a requester may do with the page; PROTO_GRANT_* fit two bits. */
@@ -99,6 +107,7 @@ enum proto_grant {
 };
 
 #define PROTO_F_ZERO 0x01 /* PROTO_GRANT: the page is all zero */
+#define PROTO_F_KEEP 0x02 /* PROTO_PUT_ACK: you hold the last copy */
 
 /**
  * struct proto_event - a message from a peer, or a local event
@@ -145,6 +154,11 @@ struct proto_event {
  * @PROTO_ACT_QUEUE: home is busy: keep the event behind those that wait
  * @PROTO_ACT_NEXT: home is free: bring the first event that waits. That is work
  *	of the request class, not of the message that woke it
+ * @PROTO_ACT_WAKE: no access is granted, but the request has ended: whoever
+ *	waits asks again
+ * @PROTO_ACT_PULL: home: a node wants to be rid of the last copy. If this node
+ *	has room and is in PROTO_I, bring it PROTO_WRITE. Only a hint: may be
+ *	done later, or not at all
  *
  * A message to oneself is sent as any other; the caller just delivers it
  * without the wire.
@@ -160,6 +174,8 @@ enum proto_act {
 	PROTO_ACT_GRANT,
 	PROTO_ACT_QUEUE,
 	PROTO_ACT_NEXT,
+	PROTO_ACT_WAKE,
+	PROTO_ACT_PULL,
 };
 
 /**
@@ -183,8 +199,9 @@ struct proto_actions {
  * enum proto_node_state - what one node holds of a page
  *
  * The transient states are named from-to, and _A when the answer is here and
- * only Inv-Acks are missing. PROTO_SM and PROTO_SM_A can be read.
- * Reserved for eviction: SI_A 9, MI_A 10.
+ * only acks are missing. PROTO_SM and PROTO_SM_A can be read. While a page is
+ * put away its frame is kept for those whom home may send, but nobody here has
+ * access: it was zapped before the Put.
  */
 enum proto_node_state {
 	PROTO_I = 0, /* nothing */
@@ -196,6 +213,10 @@ enum proto_node_state {
 	PROTO_IM_A,
 	PROTO_SM, /* GetM sent, still holding a read-only copy */
 	PROTO_SM_A,
+	PROTO_SI_A, /* Put sent, still a sharer as far as is known here */
+	PROTO_EI_A, /* PutE sent, still the owner, all zero */
+	PROTO_MI_A, /* PutM sent, still the owner */
+	PROTO_II_A, /* Put sent, then home took the copy for another node */
 	PROTO_NR_NODE_STATES,
 };
 
@@ -259,7 +280,8 @@ enum proto_access {
  * proto_node() - an event at a node that holds or wants a page
  * @site: this node and the home of the page
  * @node: state, replaced by the next one
- * @ev: PROTO_READ, PROTO_WRITE, forward class, or response except PROTO_DONE
+ * @ev: PROTO_READ, PROTO_WRITE, PROTO_EVICT, forward class, or response except
+ *	PROTO_DONE
  * @out_acts: what to do
  * @out_access: for local events
  *

@@ -9,7 +9,7 @@
 #include "world.h"
 
 static const struct setup setup = {
-	"costs", 4, 1, false, true, &real_rules,
+	"costs", 4, 1, false, true, false, &real_rules, false,
 };
 
 /* All deliveries until nothing is under way. */
@@ -45,6 +45,8 @@ static void cost(const char *way, unsigned int hops, unsigned int messages,
 		if (*way == 'r' || *way == 'w')
 			access_page(&w, node,
 				    *way == 'r' ? STEP_READ : STEP_WRITE);
+		if (*way == 'e')
+			access_page(&w, node, STEP_EVICT);
 	}
 	good = !w.wrong && w.page[0].hops[node] == hops &&
 	       w.nr_wire == messages;
@@ -74,4 +76,10 @@ void test_costs(void)
 	cost("0w 1r 2r 3r 0w", 2, 6, "upgrade at home, three sharers");
 	cost("1r 2r 3r 0w", 2, 6, "write miss at home, three sharers");
 	cost("1r 1w", 0, 0, "the only reader writes");
+	cost("0w 1r 1e", 2, 2, "a reader puts its copy away");
+	cost("1r 1e", 2, 2, "a zero page is put away");
+	cost("1w 1e", 2, 4, "the owner puts its page away to home");
+	cost("0w 0e", 0, 0, "home puts away what is its own: in vain");
+	cost("1w 1e 1r", 2, 3, "read miss of what was put away");
+	cost("1w 2r 2e 1w", 2, 3, "upgrade after the other sharer is gone");
 }

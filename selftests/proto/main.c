@@ -27,18 +27,29 @@ int tap_end(void)
 	return nr_failed ? 1 : 0;
 }
 
-int main(int argc, char **argv)
+static int run_tests(bool all)
 {
-	bool all = argc > 1 && !strcmp(argv[1], "--all");
-
-	if (argc > 1 && !all) {
-		fprintf(stderr, "usage: %s [--all]\n", argv[0]);
-		return 2;
-	}
 	printf("TAP version 13\n");
 	test_rules();
 	test_costs();
 	test_explore(all);
 	test_mutants();
+	test_simulate(all);
+	test_compare();
 	return tap_end();
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "check";
+
+	if (!strcmp(what, "check") || !strcmp(what, "long"))
+		return run_tests(*what == 'l');
+	if (!strcmp(what, "simulate"))
+		return simulate_main(argc - 2, argv + 2);
+	if (!strcmp(what, "compare"))
+		return compare_main(argc - 2, argv + 2);
+	fprintf(stderr, "usage: %s [check|long|simulate ...|compare TRACE...]\n",
+		argv[0]);
+	return 2;
 }

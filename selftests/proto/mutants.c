@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mutants.h"
 #include "search.h"
 #include "tap.h"
 
@@ -179,6 +180,95 @@ NODE_MUTANT(done_before_last_ack)
 	return 0;
 }
 
+/* ---- mutants of a node that puts pages away ---- */
+
+NODE_MUTANT(put_without_zap)
+{
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_EVICT)
+		remove_acts(acts, PROTO_ACT_ZAP);
+	return err;
+}
+
+NODE_MUTANT(put_lost)
+{
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && find_msg(acts, PROTO_PUTM))
+		acts->nr--;
+	return err;
+}
+
+/* Does not wait for the Put-Ack with the frame. */
+NODE_MUTANT(frame_freed_at_put)
+{
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_EVICT && acts->nr)
+		add_act(acts, (struct proto_action){ .act = PROTO_ACT_DROP });
+	return err;
+}
+
+/* Lets go of a page as never written that was. */
+NODE_MUTANT(written_page_put_as_zero)
+{
+	bool written = node->state == PROTO_M;
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && ev->event == PROTO_EVICT && written) {
+		find_msg(acts, PROTO_PUTM)->msg.event = PROTO_PUTE;
+		node->state = PROTO_EI_A;
+	}
+	return err;
+}
+
+NODE_MUTANT(put_of_owner_not_downgraded)
+{
+	u8 state = node->state;
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && state == PROTO_MI_A && ev->event == PROTO_FWD_GETS)
+		node->state = state;
+	return err;
+}
+
+/* The node may be a sharer again when the stale Put comes to home, which would
+ * strike it off.
+ */
+NODE_MUTANT(stale_put)
+{
+	int err;
+
+	if (ev->event == PROTO_PUT_ACK && ev->txn != node->txn) {
+		acts->nr = 0;
+		*access = PROTO_NO_ACCESS;
+		return 0;
+	}
+	err = proto_node(site, node, ev, acts, access);
+	if (!err && node->state == PROTO_II_A)
+		*node = (struct proto_node){ .state = PROTO_I };
+	return err;
+}
+
+NODE_MUTANT(last_copy_dropped_at_keep)
+{
+	struct proto_event drop = *ev;
+
+	if (ev->event == PROTO_PUT_ACK && node->state == PROTO_SI_A)
+		drop.flags = 0;
+	return proto_node(site, node, &drop, acts, access);
+}
+
+NODE_MUTANT(copy_kept_at_drop)
+{
+	struct proto_event keep = *ev;
+
+	if (ev->event == PROTO_PUT_ACK && node->state == PROTO_SI_A)
+		keep.flags = PROTO_F_KEEP;
+	return proto_node(site, node, &keep, acts, access);
+}
+
 /* ---- mutants of home ---- */
 
 #define HOME_MUTANT(name)                                               \
@@ -263,12 +353,82 @@ HOME_MUTANT(reader_not_recorded)
 	return err;
 }
 
+/* ---- mutants of home, of Puts ---- */
+
+static bool is_put(u8 event)
+{
+	return event == PROTO_PUTS || event == PROTO_PUTM ||
+	       event == PROTO_PUTE;
+}
+
+HOME_MUTANT(put_ack_before_directory)
+{
+	u64 sharers = home->sharers;
+	int err = proto_home(site, home, ev, acts);
+
+	if (!err && is_put(ev->event) && home->state == PROTO_SHARED)
+		home->sharers = sharers;
+	return err;
+}
+
+HOME_MUTANT(put_ack_not_sent)
+{
+	int err = proto_home(site, home, ev, acts);
+
+	if (!err && find_msg(acts, PROTO_PUT_ACK))
+		remove_acts(acts, PROTO_ACT_SEND);
+	return err;
+}
+
+HOME_MUTANT(last_sharer_dismissed)
+{
+	int err = proto_home(site, home, ev, acts);
+
+	if (!err && is_put(ev->event) && home->state == PROTO_SHARED &&
+	    home->sharers == 1ULL << ev->from) {
+		find_msg(acts, PROTO_PUT_ACK)->msg.flags = 0;
+		*home = (struct proto_home){ .state = PROTO_UNCACHED };
+	}
+	return err;
+}
+
+HOME_MUTANT(owner_dismissed)
+{
+	struct proto_event pute = *ev;
+
+	if (ev->event == PROTO_PUTM)
+		pute.event = PROTO_PUTE;
+	return proto_home(site, home, &pute, acts);
+}
+
+HOME_MUTANT(put_jumps_the_queue)
+{
+	struct proto_home busy = *home;
+	int err;
+
+	if (!is_put(ev->event) || home->state == PROTO_UNCACHED)
+		return proto_home(site, home, ev, acts);
+	home->busy = 0;
+	err = proto_home(site, home, ev, acts);
+	if (!busy.busy)
+		return err;
+	home->busy = busy.busy;
+	remove_acts(acts, PROTO_ACT_NEXT);
+	return err;
+}
+
+HOME_MUTANT(waiter_behind_put_forgotten)
+{
+	int err = proto_home(site, home, ev, acts);
+
+	if (!err && is_put(ev->event))
+		remove_acts(acts, PROTO_ACT_NEXT);
+	return err;
+}
+
 /* ---- the test ---- */
 
-static const struct {
-	struct rules rules;
-	const char *caught_by;
-} mutants[] = {
+const struct mutant mutants[] = {
 	{ { "grant before the last ack", grant_before_last_ack, proto_home },
 	  "a reader beside a writer" },
 	{ { "ack without a zap", proto_node_skip_zap, proto_home },
@@ -303,17 +463,50 @@ static const struct {
 	{ { "home does not block", proto_node, home_does_not_block },
 	  "illegal event" },
 	{ { "zero page given twice", proto_node, zero_page_twice },
-	  "two writers" },
+	  "a reader beside a writer" },
 	{ { "reader not recorded", proto_node, reader_not_recorded },
 	  "directory and node disagree" },
+	{ { "Put without a zap", put_without_zap, proto_home },
+	  "against its state" },
+	{ { "PutM lost", put_lost, proto_home }, "stuck" },
+	{ { "frame freed at the Put", frame_freed_at_put, proto_home },
+	  "the last written page is lost" },
+	{ { "written page put as zero", written_page_put_as_zero, proto_home },
+	  "the last written page is lost" },
+	{ { "owner that puts not downgraded by Fwd-GetS",
+	    put_of_owner_not_downgraded, proto_home },
+	  "directory and node disagree" },
+	{ { "Put that was crossed is not waited for", stale_put, proto_home },
+	  "a node waits twice at home" },
+	{ { "last copy dropped against Put-Ack(keep)", last_copy_dropped_at_keep,
+	    proto_home },
+	  "directory and node disagree" },
+	{ { "copy kept against Put-Ack(drop)", copy_kept_at_drop, proto_home },
+	  "directory and node disagree" },
+	{ { "Put-Ack before the directory changes", proto_node,
+	    put_ack_before_directory },
+	  "directory and node disagree" },
+	{ { "Put-Ack not sent", proto_node, put_ack_not_sent },
+	  "directory and node disagree" },
+	{ { "last sharer dismissed", proto_node, last_sharer_dismissed },
+	  "the last written page is lost" },
+	{ { "owner dismissed", proto_node, owner_dismissed },
+	  "directory and node disagree" },
+	{ { "Put jumps the queue", proto_node, put_jumps_the_queue },
+	  "illegal event at home" },
+	{ { "waiter behind a Put forgotten", proto_node,
+	    waiter_behind_put_forgotten },
+	  "home idles while somebody waits" },
 };
+
+const unsigned int nr_mutants = sizeof(mutants) / sizeof(mutants[0]);
 
 static void test_mutant(const struct rules *rules, const char *caught_by)
 {
-	struct setup setup = { rules->name, 3, 1, false, false, rules };
+	struct setup setup = { rules->name, 3, 1, false, false, true, rules, false };
 	struct search_result result;
 
-	search(&setup, 500000, false, &result);
+	search(&setup, 500000, 0, &result);
 	tap_result(result.wrong && strstr(result.wrong, caught_by),
 		   "mutant is caught: %s", rules->name);
 	printf("# %s after %u states, at depth %u\n",
@@ -325,6 +518,6 @@ void test_mutants(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < sizeof(mutants) / sizeof(mutants[0]); i++)
+	for (i = 0; i < nr_mutants; i++)
 		test_mutant(&mutants[i].rules, mutants[i].caught_by);
 }

@@ -18,43 +18,41 @@ static const u32 txns[] = { 0, TXN, TXN + 1, PROTO_TXN_MASK,
 
 /* Rows as enum proto_node_state, columns as in node_column(). */
 static const char *const node_table[PROTO_NR_NODE_STATES] = {
-	/*            r w FwdS FwdM Inv Data Zero Grant Ack */
-	[PROTO_I]    = "xx.......",
-	[PROTO_S]    = "xxxxx....",
-	[PROTO_E]    = "xxxx.....",
-	[PROTO_M]    = "xxxx.....",
-	[PROTO_IS]   = "xx...xx..",
-	[PROTO_IM]   = "xx...xx.x",
-	[PROTO_IM_A] = "xx......x",
-	[PROTO_SM]   = "xxxxx..xx",
-	[PROTO_SM_A] = "xx......x",
+	/*            r w evict FwdS FwdM Inv Data Zero Grant Ack drop keep */
+	[PROTO_I]    = "xxx.........",
+	[PROTO_S]    = "xxxxxx......",
+	[PROTO_E]    = "xxxxx.......",
+	[PROTO_M]    = "xxxxx.......",
+	[PROTO_IS]   = "xxx...xx....",
+	[PROTO_IM]   = "xxx...xx.x..",
+	[PROTO_IM_A] = "xxx......x..",
+	[PROTO_SM]   = "xxxxxx..xx..",
+	[PROTO_SM_A] = "xxx......x..",
+	[PROTO_SI_A] = "xxxxxx....xx",
+	[PROTO_EI_A] = "xxxxx.....x.",
+	[PROTO_MI_A] = "xxxxx......x",
+	[PROTO_II_A] = "xxx.......xx",
 };
 
 static int node_column(const struct proto_event *ev)
 {
-	switch (ev->event) {
-	case PROTO_READ:
-		return 0;
-	case PROTO_WRITE:
-		return 1;
-	case PROTO_FWD_GETS:
-		return 2;
-	case PROTO_FWD_GETM:
-		return 3;
-	case PROTO_INV:
-		return 4;
-	case PROTO_DATA:
-		return 5;
-	case PROTO_GRANT:
-		return ev->flags & PROTO_F_ZERO ? 6 : 7;
-	case PROTO_INV_ACK:
-		return 8;
-	default:
-		return -1;
-	}
+	static const u8 columns[] = { PROTO_READ, PROTO_WRITE, PROTO_EVICT,
+				      PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_INV,
+				      PROTO_DATA, 0, PROTO_GRANT, PROTO_INV_ACK,
+				      PROTO_PUT_ACK };
+	unsigned int i;
+
+	if (ev->event == PROTO_GRANT && ev->flags & PROTO_F_ZERO)
+		return 7;
+	if (ev->event == PROTO_PUT_ACK && ev->flags & PROTO_F_KEEP)
+		return 11;
+	for (i = 0; i < sizeof(columns); i++)
+		if (columns[i] && columns[i] == ev->event)
+			return i;
+	return -1;
 }
 
-enum { NR_COLUMNS = 9 };
+enum { NR_COLUMNS = 12 };
 
 /* Calls @try with every combination of interesting fields. */
 static void each_event(u8 event, void (*try)(const struct proto_event *ev))
@@ -181,46 +179,51 @@ static void test_node_table(void)
 
 /* ---- home ---- */
 
-/* Columns: GetS, GetM, Done from SELF with TXN. */
+/* Columns: GetS, GetM, Done, PutS, PutM, PutE from SELF with TXN. */
 static const struct home_case {
 	const char *name;
 	struct proto_home home;
 	const char *legal;
 } home_table[] = {
-	{ "untouched", { 0 }, "xx." },
-	{ "shared by others", { .state = PROTO_SHARED, .sharers = 4 }, "xx." },
-	{ "shared by the sender", { .state = PROTO_SHARED, .sharers = 6 }, ".x." },
-	{ "owned by another", { .state = PROTO_EXCL, .owner = OTHER }, "xx." },
-	{ "owned by the sender", { .state = PROTO_EXCL, .owner = SELF }, "..." },
+	{ "untouched", { 0 }, "xx...." },
+	{ "shared by others", { .state = PROTO_SHARED, .sharers = 4 }, "xx.xxx" },
+	{ "shared by the sender", { .state = PROTO_SHARED, .sharers = 6 },
+	  ".x.xxx" },
+	{ "shared by the sender alone", { .state = PROTO_SHARED, .sharers = 2 },
+	  ".x.xxx" },
+	{ "owned by another", { .state = PROTO_EXCL, .owner = OTHER }, "xx.xxx" },
+	{ "owned by the sender", { .state = PROTO_EXCL, .owner = SELF }, "....xx" },
 	{ "busy with another",
 	  { .state = PROTO_EXCL, .owner = OTHER, .busy = PROTO_GETM,
-	    .busy_node = OTHER, .busy_txn = TXN }, "xx." },
+	    .busy_node = OTHER, .busy_txn = TXN }, "xx.xxx" },
 	{ "busy with this transaction",
 	  { .state = PROTO_EXCL, .owner = SELF, .busy = PROTO_GETM,
-	    .busy_node = SELF, .busy_txn = TXN }, "..x" },
+	    .busy_node = SELF, .busy_txn = TXN }, "..x..." },
 	{ "busy with the sender's transaction before",
 	  { .state = PROTO_SHARED, .sharers = 6, .busy = PROTO_GETS,
-	    .busy_node = SELF, .busy_txn = TXN + 1 }, "xx." },
-	{ "unsound: shared by nobody", { .state = PROTO_SHARED }, "..." },
-	{ "unsound: no such state", { .state = 77 }, "..." },
-	{ "unsound: no such owner", { .state = PROTO_EXCL, .owner = 64 }, "..." },
+	    .busy_node = SELF, .busy_txn = TXN + 1 }, "xx.xxx" },
+	{ "unsound: shared by nobody", { .state = PROTO_SHARED }, "......" },
+	{ "unsound: no such state", { .state = 77 }, "......" },
+	{ "unsound: no such owner", { .state = PROTO_EXCL, .owner = 64 },
+	  "......" },
 };
 
+enum { NR_HOME_COLUMNS = 6 };
+
 static const struct home_case *home_under_test;
-static bool home_seen[3];
+static bool home_seen[NR_HOME_COLUMNS];
 
 static int home_column(u8 event)
 {
-	switch (event) {
-	case PROTO_GETS:
-		return 0;
-	case PROTO_GETM:
-		return 1;
-	case PROTO_DONE:
-		return 2;
-	default:
-		return -1;
-	}
+	static const u8 columns[NR_HOME_COLUMNS] = { PROTO_GETS, PROTO_GETM,
+						     PROTO_DONE, PROTO_PUTS,
+						     PROTO_PUTM, PROTO_PUTE };
+	int i;
+
+	for (i = 0; i < NR_HOME_COLUMNS; i++)
+		if (columns[i] == event)
+			return i;
+	return -1;
 }
 
 static void try_home(const struct proto_event *ev)
@@ -248,17 +251,17 @@ static void try_home(const struct proto_event *ev)
 static void test_home_table(void)
 {
 	unsigned int i, k, event;
-	char row[4] = "";
+	char row[NR_HOME_COLUMNS + 1] = "";
 
 	for (i = 0; i < sizeof(home_table) / sizeof(home_table[0]); i++) {
 		home_under_test = &home_table[i];
 		memset(home_seen, 0, sizeof(home_seen));
 		for (event = 0; event < 256; event++)
 			each_event(event, try_home);
-		for (k = 0; k < 3; k++)
+		for (k = 0; k < NR_HOME_COLUMNS; k++)
 			row[k] = home_seen[k] ? 'x' : '.';
 		tap_result(!strcmp(row, home_table[i].legal),
-			   "home %s: GetS, GetM, Done are legal as %s",
+			   "home %s: GetS, GetM, Done, PutS, PutM, PutE are legal as %s",
 			   home_table[i].name, home_table[i].legal);
 		if (strcmp(row, home_table[i].legal))
 			printf("# is %s\n", row);
@@ -351,6 +354,25 @@ static void test_answer_fields(void)
 		     .event = PROTO_READ, .txn = PROTO_TXN_MASK + 1);
 }
 
+static void test_put_fields(void)
+{
+	REFUSED_NODE("Put-Ack that does not come from home", PROTO_SI_A, 0,
+		     .event = PROTO_PUT_ACK, .from = OTHER, .txn = TXN);
+	REFUSED_NODE("Put-Ack of another Put", PROTO_SI_A, 0,
+		     .event = PROTO_PUT_ACK, .txn = TXN + 1);
+	REFUSED_NODE("Put-Ack with an unknown flag", PROTO_SI_A, 0,
+		     .event = PROTO_PUT_ACK, .txn = TXN, .flags = 4);
+	REFUSED_NODE("Put-Ack that makes the owner drop the page", PROTO_MI_A,
+		     0, .event = PROTO_PUT_ACK, .txn = TXN);
+	REFUSED_NODE("Put-Ack that nobody waits for", PROTO_S, 0,
+		     .event = PROTO_PUT_ACK, .txn = TXN);
+	REFUSED_NODE("Inv to an owner that puts its page away", PROTO_MI_A, 0,
+		     .event = PROTO_INV, .requester = OTHER, .txn = TXN);
+	REFUSED_NODE("a Put without a name", PROTO_S, 0, .event = PROTO_EVICT);
+	REFUSED_HOME("Put of a page that nobody holds", HOME,
+		     .event = PROTO_PUTM, .from = OTHER, .txn = TXN);
+}
+
 static void test_home_fields(void)
 {
 	REFUSED_HOME("request from node 64", HOME, .event = PROTO_GETS,
@@ -386,6 +408,7 @@ void test_rules(void)
 	tap_result(!nr_foreign, "nodes send in their own name, to somebody");
 	test_forward_fields();
 	test_answer_fields();
+	test_put_fields();
 	test_home_fields();
 	test_immediate();
 }

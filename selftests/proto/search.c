@@ -24,7 +24,7 @@ struct search {
 	unsigned int slot_mask;
 	unsigned int *edge; /* deliveries only */
 	size_t nr_edges, max_edges;
-	unsigned int nr_transitions;
+	unsigned int nr_transitions, nr_named;
 	const char *wrong;
 };
 
@@ -97,8 +97,8 @@ static bool same_bytes(const struct search *s, unsigned int state,
 static unsigned int visit(struct search *s, const struct world *w,
 			  unsigned int parent, const struct step *step)
 {
-	u8 bytes[MAX_PACKED];
-	size_t len = world_pack(w, bytes);
+	u8 bytes[MAX_PACKED], name[MAX_NODES];
+	size_t len = world_pack_canonical(w, bytes, name);
 	unsigned int at = hash(bytes, len) & s->slot_mask, id;
 
 	for (; s->slot[at]; at = (at + 1) & s->slot_mask)
@@ -133,6 +133,19 @@ static void load(const struct search *s, unsigned int state, struct world *w)
 	world_unpack(w, s->setup, s->arena + s->state[state].bytes + 2);
 }
 
+/* The next step is told with the names of the state that stands for all like it. */
+static void print_renaming(const struct world *w)
+{
+	u8 bytes[MAX_PACKED], name[MAX_NODES];
+	unsigned int n;
+
+	world_pack_canonical(w, bytes, name);
+	for (n = 0; n < w->setup->nr_nodes; n++)
+		if (name[n] != n)
+			printf("#     (n%u is called n%u from here on)\n", n,
+			       name[n]);
+}
+
 static void print_way(const struct search *s, unsigned int state,
 		      const struct step *last)
 {
@@ -144,16 +157,20 @@ static void print_way(const struct search *s, unsigned int state,
 	world_print_step(&w, last);
 	world_do(&w, last);
 	world_print(&w);
+	if (!w.wrong)
+		print_renaming(&w);
 }
 
 /* Follows all steps out of one state; false when one leads to a fault. */
-static bool expand(struct search *s, unsigned int state, bool verbose)
+static bool expand(struct search *s, unsigned int state, unsigned int flags)
 {
 	struct step step[MAX_STEPS];
 	struct world w, next;
 	unsigned int nr, i, to;
 
 	load(s, state, &w);
+	if (flags & SEARCH_COUNT_NAMED)
+		s->nr_named += world_nr_symmetric(&w);
 	nr = world_list_steps(&w, step);
 	s->nr_transitions += nr;
 	s->state[state].first_edge = s->nr_edges;
@@ -164,7 +181,7 @@ static bool expand(struct search *s, unsigned int state, bool verbose)
 		if (!s->wrong)
 			to = visit(s, &next, state, &step[i]);
 		if (s->wrong) {
-			if (verbose)
+			if (flags & SEARCH_PRINT)
 				print_way(s, state, &step[i]);
 			return false;
 		}
@@ -200,7 +217,7 @@ static bool deliveries_end(struct search *s)
 	return nr_done == s->nr_states;
 }
 
-void search(const struct setup *setup, unsigned int max_states, bool verbose,
+void search(const struct setup *setup, unsigned int max_states, unsigned int flags,
 	    struct search_result *out)
 {
 	struct step none = { 0 };
@@ -212,12 +229,13 @@ void search(const struct setup *setup, unsigned int max_states, bool verbose,
 	world_init(&w, setup);
 	visit(&s, &w, 0, &none);
 	for (i = 0; i < s.nr_states; i++)
-		if (!expand(&s, i, verbose))
+		if (!expand(&s, i, flags))
 			break;
 	if (!s.wrong && !deliveries_end(&s))
 		s.wrong = "messages go round without end";
 	*out = (struct search_result){
 		.nr_states = s.nr_states,
+		.nr_named = s.nr_named,
 		.nr_transitions = s.nr_transitions,
 		.depth = s.state[s.nr_states - 1].depth,
 		.wrong = s.wrong,

@@ -16,5 +16,11 @@ void test_rules(void);
 void test_costs(void);
 void test_explore(bool all);
 void test_mutants(void);
+void test_simulate(bool all);
+void test_compare(void);
+
+/* The arguments after the name of the command. Return: exit code. */
+int simulate_main(int argc, char **argv);
+int compare_main(int argc, char **argv);
 
 #endif

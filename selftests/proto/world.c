@@ -13,6 +13,8 @@
 
 const struct rules real_rules = { "real", proto_node, proto_home };
 
+bool world_seen[PROTO_NR_NODE_STATES][256];
+
 static void deliver(struct world *w, unsigned int index);
 
 static void wrong(struct world *w, const char *what)
@@ -76,8 +78,10 @@ static void add_flight(struct world *w, const struct flight *f)
 		w->flight[i] = w->flight[i - 1];
 	w->flight[i] = *f;
 	w->nr_flights++;
-	if (f->msg.from != f->to)
+	if (f->msg.from != f->to) {
 		w->nr_wire++;
+		w->nr_wire_pages += is_page_msg(f);
+	}
 }
 
 static struct flight take_flight(struct world *w, unsigned int index)
@@ -90,7 +94,7 @@ static struct flight take_flight(struct world *w, unsigned int index)
 	return f;
 }
 
-static bool may_arrive(const struct world *w, unsigned int index)
+bool world_may_arrive(const struct world *w, unsigned int index)
 {
 	const struct flight *f = &w->flight[index];
 	unsigned int i;
@@ -104,6 +108,11 @@ static bool may_arrive(const struct world *w, unsigned int index)
 	return true;
 }
 
+static u64 all_nodes(const struct world *w)
+{
+	return ~0ULL >> (64 - w->setup->nr_nodes);
+}
+
 static void send(struct world *w, const struct flight *cause,
 		 const struct proto_action *action, bool fresh)
 {
@@ -112,7 +121,7 @@ static void send(struct world *w, const struct flight *cause,
 			    .fresh = fresh };
 	u8 n;
 
-	if (!action->to || action->to >> w->setup->nr_nodes)
+	if (!action->to || (action->to & ~all_nodes(w)))
 		wrong(w, "message to a node that does not exist");
 	for (n = 0; n < w->setup->nr_nodes; n++) {
 		if (!(action->to >> n & 1))
@@ -130,7 +139,7 @@ static void store(struct world *w, u8 page, u8 node)
 	struct page *p = &w->page[page];
 	unsigned int i;
 
-	for (i = 0; i < MAX_NODES; i++)
+	for (i = 0; i < w->setup->nr_nodes; i++)
 		p->copy[i].fresh = 0;
 	for (i = 0; i < w->nr_flights; i++)
 		if (w->flight[i].page == page)
@@ -154,6 +163,12 @@ static void drop(struct world *w, struct copy *copy)
 	memset(copy, 0, sizeof(*copy));
 }
 
+/* In PROTO_E a write is told before it is done: that mapping is read-only. */
+static void map(struct copy *copy, u8 state)
+{
+	copy->map = state == PROTO_M ? MAP_WRITE : MAP_READ;
+}
+
 static void grant(struct world *w, struct page *p, u8 node)
 {
 	struct copy *copy = &p->copy[node];
@@ -163,7 +178,49 @@ static void grant(struct world *w, struct page *p, u8 node)
 		wrong(w, "access granted without a page");
 	if (!proto_can_read(state) || proto_is_transient(state))
 		wrong(w, "access granted in a state without access");
-	copy->map = proto_can_write(state) ? MAP_WRITE : MAP_READ;
+	map(copy, state);
+}
+
+/* ---- transaction names ---- */
+
+static u8 requester_of(const struct flight *f)
+{
+	if (proto_is_for_home(f->msg.event))
+		return f->msg.from;
+	return proto_is_take(f->msg.event) ? f->msg.requester : f->to;
+}
+
+static bool txn_in_use(const struct world *w, u8 page, u8 node, u32 txn)
+{
+	const struct page *p = &w->page[page];
+	unsigned int i;
+
+	if (p->node[node].txn == txn)
+		return true;
+	if (p->home.busy_node == node && p->home.busy_txn == txn)
+		return true;
+	for (i = 0; i < p->nr_waiting; i++)
+		if (p->waiting[i].from == node && p->waiting[i].txn == txn)
+			return true;
+	for (i = 0; i < w->nr_flights; i++)
+		if (w->flight[i].page == page && w->flight[i].msg.txn == txn &&
+		    requester_of(&w->flight[i]) == node)
+			return true;
+	return false;
+}
+
+/* Each page has names of its own, so that what happens to one page does not
+ * multiply the states of another.
+ */
+static u32 fresh_txn(struct world *w, u8 page, u8 node)
+{
+	u32 txn, first = page * MAX_TXN + 1;
+
+	for (txn = first; txn < first + MAX_TXN; txn++)
+		if (!txn_in_use(w, page, node, txn))
+			return txn;
+	wrong(w, "transactions without end");
+	return first;
 }
 
 /* ---- actions ---- */
@@ -224,6 +281,8 @@ static void do_node_action(struct world *w, const struct flight *cause,
 	case PROTO_ACT_GRANT:
 		grant(w, p, cause->to);
 		break;
+	case PROTO_ACT_WAKE:
+		break;
 	default:
 		wrong(w, "unknown action");
 	}
@@ -240,6 +299,7 @@ static void node_event(struct world *w, const struct flight *f)
 	if (f->hops > p->hops[f->to] || proto_class_of(f->msg.event) ==
 						PROTO_CLASS_LOCAL)
 		p->hops[f->to] = f->hops;
+	world_seen[p->node[f->to].state][f->msg.event] = true;
 	if (w->setup->rules->node(&site, &p->node[f->to], &f->msg, &acts,
 				  &access)) {
 		wrong(w, "illegal event at a node");
@@ -247,9 +307,10 @@ static void node_event(struct world *w, const struct flight *f)
 	}
 	for (i = 0; i < acts.nr; i++)
 		do_node_action(w, f, &acts.act[i]);
-	if (access == PROTO_HIT && p->copy[f->to].map == MAP_NONE)
-		wrong(w, "access said to be possible without a mapping");
-	if (access == PROTO_HIT && f->msg.event == PROTO_WRITE)
+	if (access != PROTO_HIT)
+		return;
+	grant(w, p, f->to);
+	if (f->msg.event == PROTO_WRITE)
 		store(w, f->page, f->to);
 }
 
@@ -278,26 +339,117 @@ static bool queue_take(struct page *p, struct proto_event *out_msg)
 	return true;
 }
 
-static void home_event(struct world *w, const struct flight *f)
+/* ---- home, which may ask any sharer first ---- */
+
+static u8 swap_node(u8 node, u8 a, u8 b)
 {
-	struct page *p = &w->page[f->page];
-	struct proto_site site = site_of(f->page, f->to);
-	struct proto_actions acts;
-	struct flight next = *f;
+	return node == a ? b : node == b ? a : node;
+}
+
+static u64 swap_bits(u64 set, u8 a, u8 b)
+{
+	u64 differ = (set >> a ^ set >> b) & 1;
+
+	return set ^ (differ << a | differ << b);
+}
+
+static void swap_in_event(struct proto_event *ev, u8 a, u8 b)
+{
+	ev->from = swap_node(ev->from, a, b);
+	if (proto_is_take(ev->event))
+		ev->requester = swap_node(ev->requester, a, b);
+}
+
+static void swap_in_home(struct proto_home *home, u8 a, u8 b)
+{
+	home->sharers = swap_bits(home->sharers, a, b);
+	if (home->state == PROTO_EXCL)
+		home->owner = swap_node(home->owner, a, b);
+	if (home->busy)
+		home->busy_node = swap_node(home->busy_node, a, b);
+}
+
+static void swap_in_actions(struct proto_actions *acts, u8 a, u8 b)
+{
 	unsigned int i;
 
-	if (w->setup->rules->home(&site, &p->home, &f->msg, &acts)) {
+	for (i = 0; i < acts->nr; i++) {
+		acts->act[i].to = swap_bits(acts->act[i].to, a, b);
+		swap_in_event(&acts->act[i].msg, a, b);
+	}
+}
+
+/* The rules with sharer @choice and the lowest one having changed names. */
+static int ask_home(struct world *w, const struct flight *f,
+		    struct proto_actions *acts)
+{
+	struct proto_home *home = &w->page[f->page].home;
+	struct proto_site site = site_of(f->page, f->to);
+	struct proto_event ev = f->msg;
+	u8 a = w->choice, b;
+	int err;
+
+	if (!a || home->state != PROTO_SHARED || !(home->sharers >> a & 1))
+		return w->setup->rules->home(&site, home, &ev, acts);
+	b = __builtin_ctzll(home->sharers);
+	swap_in_event(&ev, a, b);
+	swap_in_home(home, a, b);
+	err = w->setup->rules->home(&site, home, &ev, acts);
+	swap_in_home(home, a, b);
+	swap_in_actions(acts, a, b);
+	return err;
+}
+
+/* Home fetches what another node wants to be rid of. */
+static void pull(struct world *w, const struct flight *cause)
+{
+	struct flight f = {
+		.msg = { .event = PROTO_WRITE,
+			 .from = cause->to,
+			 .txn = fresh_txn(w, cause->page, cause->to) },
+		.to = cause->to,
+		.page = cause->page,
+	};
+
+	if (w->page[cause->page].node[cause->to].state == PROTO_I)
+		node_event(w, &f);
+}
+
+static void home_event(struct world *w, const struct flight *f);
+
+static void do_home_action(struct world *w, const struct flight *f,
+			   const struct proto_action *action)
+{
+	struct page *p = &w->page[f->page];
+	struct flight next = *f;
+
+	switch (action->act) {
+	case PROTO_ACT_QUEUE:
+		queue_add(w, p, &f->msg);
+		break;
+	case PROTO_ACT_NEXT:
+		if (queue_take(p, &next.msg))
+			home_event(w, &next);
+		break;
+	case PROTO_ACT_PULL:
+		pull(w, f);
+		break;
+	default:
+		do_send(w, f, action, NULL);
+	}
+}
+
+static void home_event(struct world *w, const struct flight *f)
+{
+	struct proto_actions acts;
+	unsigned int i;
+
+	if (ask_home(w, f, &acts)) {
 		wrong(w, "illegal event at home");
 		return;
 	}
-	for (i = 0; i < acts.nr; i++) {
-		if (acts.act[i].act == PROTO_ACT_QUEUE)
-			queue_add(w, p, &f->msg);
-		else if (acts.act[i].act != PROTO_ACT_NEXT)
-			do_send(w, f, &acts.act[i], NULL);
-		else if (queue_take(p, &next.msg))
-			home_event(w, &next);
-	}
+	for (i = 0; i < acts.nr; i++)
+		do_home_action(w, f, &acts.act[i]);
 }
 
 static void event(struct world *w, const struct flight *f)
@@ -329,49 +481,6 @@ static void deliver(struct world *w, unsigned int index)
 		deliver_to_self(w);
 }
 
-/* ---- transaction names ---- */
-
-static u8 requester_of(const struct flight *f)
-{
-	if (proto_is_for_home(f->msg.event))
-		return f->msg.from;
-	return proto_is_take(f->msg.event) ? f->msg.requester : f->to;
-}
-
-static bool txn_in_use(const struct world *w, u8 node, u32 txn)
-{
-	unsigned int i, k;
-
-	for (i = 0; i < w->setup->nr_pages; i++) {
-		const struct page *p = &w->page[i];
-
-		if (p->node[node].txn == txn)
-			return true;
-		if (p->home.busy_node == node && p->home.busy_txn == txn)
-			return true;
-		for (k = 0; k < p->nr_waiting; k++)
-			if (p->waiting[k].from == node &&
-			    p->waiting[k].txn == txn)
-				return true;
-	}
-	for (i = 0; i < w->nr_flights; i++)
-		if (requester_of(&w->flight[i]) == node &&
-		    w->flight[i].msg.txn == txn)
-			return true;
-	return false;
-}
-
-static u32 fresh_txn(struct world *w, u8 node)
-{
-	u32 txn;
-
-	for (txn = 1; txn <= MAX_TXN * w->setup->nr_pages; txn++)
-		if (!txn_in_use(w, node, txn))
-			return txn;
-	wrong(w, "transactions without end");
-	return 1;
-}
-
 /* ---- what must hold in every state ---- */
 
 static void check_copies(struct world *w, const struct page *p)
@@ -401,16 +510,36 @@ static void check_copies(struct world *w, const struct page *p)
 		wrong(w, "the last written page is lost");
 }
 
-static bool node_agrees(const struct page *p, u8 n)
+/* Home has taken the node off its list, which the node does not know yet. */
+static bool is_dismissed(const struct world *w, const struct page *p, u8 n)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->nr_flights; i++)
+		if (w->flight[i].page == p - w->page && w->flight[i].to == n &&
+		    w->flight[i].msg.event == PROTO_PUT_ACK &&
+		    !(w->flight[i].msg.flags & PROTO_F_KEEP))
+			return true;
+	return false;
+}
+
+static bool node_agrees(const struct world *w, const struct page *p, u8 n)
 {
 	bool shares = p->home.state == PROTO_SHARED && p->home.sharers >> n & 1;
 	bool owns = p->home.state == PROTO_EXCL && p->home.owner == n;
+	u8 state = p->node[n].state;
 
 	if (p->node[n].acks)
 		return false;
-	switch (p->node[n].state) {
+	switch (state) {
+	case PROTO_SI_A:
+	case PROTO_EI_A:
+		if (is_dismissed(w, p, n))
+			return !shares && !owns;
+		return state == PROTO_SI_A ? shares : owns;
 	case PROTO_E:
 	case PROTO_M:
+	case PROTO_MI_A:
 		return owns;
 	case PROTO_S:
 	case PROTO_SM:
@@ -418,6 +547,7 @@ static bool node_agrees(const struct page *p, u8 n)
 	case PROTO_I:
 	case PROTO_IS:
 	case PROTO_IM:
+	case PROTO_II_A:
 		return !shares && !owns;
 	default:
 		return false;
@@ -431,21 +561,20 @@ static void check_directory(struct world *w, const struct page *p)
 
 	if (p->home.busy)
 		return;
+	if (p->home.state == PROTO_UNCACHED && p->written)
+		wrong(w, "the last written page is lost");
 	if (p->nr_waiting)
 		wrong(w, "home idles while somebody waits");
 	for (n = 0; n < w->setup->nr_nodes; n++)
-		if (!node_agrees(p, n))
+		if (!node_agrees(w, p, n))
 			wrong(w, "directory and node disagree");
 }
 
-static void check(struct world *w)
+/* A step changes one page. */
+static void check(struct world *w, u8 page)
 {
-	unsigned int i;
-
-	for (i = 0; i < w->setup->nr_pages; i++) {
-		check_copies(w, &w->page[i]);
-		check_directory(w, &w->page[i]);
-	}
+	check_copies(w, &w->page[page]);
+	check_directory(w, &w->page[page]);
 	if (!w->nr_flights && !world_is_quiet(w))
 		wrong(w, "stuck: no message under way, but somebody waits");
 }
@@ -475,11 +604,11 @@ static unsigned int list_local(const struct world *w, struct step *out_steps,
 	struct step step = { .node = node, .page = page };
 
 	/* Others would only wait, or read what check() looks at anyway. */
-	if (state == PROTO_I) {
+	if (state <= PROTO_M && p->copy[node].map == MAP_NONE) {
 		step.kind = STEP_READ;
 		out_steps[nr++] = step;
 	}
-	if (state <= PROTO_M) {
+	if (state <= PROTO_M && p->copy[node].map != MAP_WRITE) {
 		step.kind = STEP_WRITE;
 		out_steps[nr++] = step;
 	}
@@ -487,30 +616,71 @@ static unsigned int list_local(const struct world *w, struct step *out_steps,
 		step.kind = STEP_STORE;
 		out_steps[nr++] = step;
 	}
+	if (w->setup->evict && p->copy[node].has && state <= PROTO_M) {
+		step.kind = STEP_EVICT;
+		out_steps[nr++] = step;
+	}
+	return nr;
+}
+
+/* May this step end in home's choosing a sharer? */
+static bool may_choose(const struct world *w, const struct step *step)
+{
+	if (step->kind == STEP_DELIVER)
+		return proto_is_for_home(w->flight[step->index].msg.event);
+	return w->setup->self_at_once && step->node == step->page;
+}
+
+/* Adds the step once for each sharer home may ask. */
+static unsigned int add_choices(const struct world *w, struct step *out_steps,
+				struct step step)
+{
+	u8 page = step.kind == STEP_DELIVER ? w->flight[step.index].page :
+					      step.page;
+	const struct proto_home *home = &w->page[page].home;
+	u64 set = home->sharers;
+	unsigned int nr = 0;
+
+	if (home->state != PROTO_SHARED || set >> page & 1 ||
+	    !may_choose(w, &step))
+		set = 0;
+	do {
+		step.choice = set & (set - 1) || nr ? __builtin_ctzll(set) : 0;
+		out_steps[nr++] = step;
+		set &= set - 1;
+	} while (set);
 	return nr;
 }
 
 unsigned int world_list_steps(const struct world *w, struct step *out_steps)
 {
-	unsigned int nr = 0, i, n;
+	struct step local[4];
+	unsigned int nr = 0, i, n, k, nr_local;
 
 	for (i = 0; i < w->nr_flights; i++)
-		if (may_arrive(w, i))
-			out_steps[nr++] = (struct step){ .kind = STEP_DELIVER,
-							 .index = i };
-	for (i = 0; i < w->setup->nr_pages; i++)
-		for (n = 0; n < w->setup->nr_nodes; n++)
-			nr += list_local(w, out_steps + nr, i, n);
+		if (world_may_arrive(w, i))
+			nr += add_choices(w, out_steps + nr,
+					  (struct step){ .kind = STEP_DELIVER,
+							 .index = i });
+	for (i = 0; i < w->setup->nr_pages; i++) {
+		for (n = 0; n < w->setup->nr_nodes; n++) {
+			nr_local = list_local(w, local, i, n);
+			for (k = 0; k < nr_local; k++)
+				nr += add_choices(w, out_steps + nr, local[k]);
+		}
+	}
 	return nr;
 }
 
 static void access_page(struct world *w, const struct step *step)
 {
+	static const u8 events[] = { [STEP_READ] = PROTO_READ,
+				     [STEP_WRITE] = PROTO_WRITE,
+				     [STEP_EVICT] = PROTO_EVICT };
 	struct flight f = {
-		.msg = { .event = step->kind == STEP_READ ? PROTO_READ :
-							    PROTO_WRITE,
+		.msg = { .event = events[step->kind],
 			 .from = step->node,
-			 .txn = fresh_txn(w, step->node) },
+			 .txn = fresh_txn(w, step->page, step->node) },
 		.to = step->node,
 		.page = step->page,
 	};
@@ -522,24 +692,29 @@ static void access_page(struct world *w, const struct step *step)
 
 void world_do(struct world *w, const struct step *step)
 {
+	u8 page = step->page;
+
+	w->choice = step->choice;
 	switch (step->kind) {
 	case STEP_DELIVER:
+		page = w->flight[step->index].page;
 		deliver(w, step->index);
 		break;
 	case STEP_STORE:
-		store(w, step->page, step->node);
+		store(w, page, step->node);
 		break;
 	default:
 		access_page(w, step);
 	}
-	check(w);
+	check(w, page);
 }
 
 /* ---- for people ---- */
 
 void world_print_step(const struct world *w, const struct step *step)
 {
-	static const char *const local[] = { "", "reads", "writes", "stores" };
+	static const char *const local[] = { "", "reads", "writes", "stores",
+					     "puts away" };
 	const struct flight *f = &w->flight[step->index];
 
 	if (step->kind != STEP_DELIVER) {
@@ -554,6 +729,10 @@ void world_print_step(const struct world *w, const struct step *step)
 		printf(", for n%u", f->msg.requester);
 	if (f->msg.grant)
 		printf(", grant %u, %u acks", f->msg.grant, f->msg.acks);
+	if (f->msg.event == PROTO_PUT_ACK)
+		printf(", %s", f->msg.flags & PROTO_F_KEEP ? "keep" : "drop");
+	if (step->choice)
+		printf("; home asks n%u first", step->choice);
 	printf("\n");
 }
 
@@ -579,6 +758,8 @@ void world_print(const struct world *w)
 }
 
 /* ---- states as bytes ---- */
+
+#ifndef WORLD_BIG
 
 static u8 *pack_event(u8 *b, const struct proto_event *ev)
 {
@@ -684,3 +865,177 @@ void world_unpack(struct world *w, const struct setup *setup, const u8 *bytes)
 		f->fresh = *b & 1;
 	}
 }
+
+/* ---- symmetry ---- */
+
+/* A page takes the names of its transactions along: see fresh_txn(). */
+static u32 rename_txn(u32 txn, u8 page, const u8 *name)
+{
+	return txn ? txn + MAX_TXN * name[page] - MAX_TXN * page : 0;
+}
+
+static void rename_event(struct proto_event *ev, u8 page, const u8 *name)
+{
+	ev->txn = rename_txn(ev->txn, page, name);
+	ev->from = name[ev->from];
+	if (proto_is_take(ev->event))
+		ev->requester = name[ev->requester];
+}
+
+static void rename_home(struct proto_home *home, u8 page, const u8 *name,
+			unsigned int nr_nodes)
+{
+	u64 sharers = 0;
+	unsigned int n;
+
+	for (n = 0; n < nr_nodes; n++)
+		sharers |= (home->sharers >> n & 1) << name[n];
+	home->sharers = sharers;
+	if (home->state == PROTO_EXCL)
+		home->owner = name[home->owner];
+	if (home->busy)
+		home->busy_node = name[home->busy_node];
+	home->busy_txn = rename_txn(home->busy_txn, page, name);
+}
+
+static void rename_page(struct world *out_world, const struct world *in_world,
+			u8 page, const u8 *name)
+{
+	const struct page *in = &in_world->page[page];
+	struct page *out = &out_world->page[name[page]];
+	unsigned int n, nr_nodes = in_world->setup->nr_nodes;
+
+	*out = *in;
+	rename_home(&out->home, page, name, nr_nodes);
+	for (n = 0; n < nr_nodes; n++) {
+		out->node[name[n]] = in->node[n];
+		out->node[name[n]].txn =
+			rename_txn(in->node[n].txn, page, name);
+		out->copy[name[n]] = in->copy[n];
+	}
+	for (n = 0; n < in->nr_waiting; n++)
+		rename_event(&out->waiting[n], page, name);
+}
+
+static void rename_world(struct world *out, const struct world *in,
+			 const u8 *name)
+{
+	struct flight f;
+	unsigned int i;
+
+	world_init(out, in->setup);
+	for (i = 0; i < in->setup->nr_pages; i++)
+		rename_page(out, in, i, name);
+	for (i = 0; i < in->nr_flights; i++) {
+		f = in->flight[i];
+		rename_event(&f.msg, f.page, name);
+		f.to = name[f.to];
+		f.page = name[f.page];
+		add_flight(out, &f);
+	}
+}
+
+/* What tells nodes of one page apart without their names. */
+static u32 look_of(const struct page *p, u8 n)
+{
+	bool owns = p->home.state == PROTO_EXCL && p->home.owner == n;
+	bool shares = p->home.sharers >> n & 1;
+	bool busy = p->home.busy && p->home.busy_node == n;
+	unsigned int i;
+
+	for (i = 0; i < p->nr_waiting && p->waiting[i].from != n; i++)
+		;
+	return p->node[n].state << 24 | p->node[n].txn << 20 |
+	       (p->node[n].acks & 15) << 16 | p->copy[n].map << 12 |
+	       p->copy[n].has << 11 | p->copy[n].fresh << 10 | owns << 9 |
+	       shares << 8 | busy << 7 | i;
+}
+
+/* Of all renamings those that sort nodes by their look are enough. */
+static bool is_sorted(const struct world *w, const u8 *name)
+{
+	u32 look[MAX_NODES];
+	unsigned int n;
+
+	if (w->setup->nr_pages > 1)
+		return true;
+	for (n = 1; n < w->setup->nr_nodes; n++)
+		look[name[n]] = look_of(&w->page[0], n);
+	for (n = 2; n < w->setup->nr_nodes; n++)
+		if (look[n - 1] > look[n])
+			return false;
+	return true;
+}
+
+static bool next_permutation(u8 *a, unsigned int nr)
+{
+	unsigned int i = nr - 1, k = nr - 1;
+	u8 t;
+
+	while (i && a[i - 1] >= a[i])
+		i--;
+	if (!nr || !i)
+		return false;
+	while (a[k] <= a[i - 1])
+		k--;
+	t = a[i - 1], a[i - 1] = a[k], a[k] = t;
+	for (k = nr - 1; i < k; i++, k--)
+		t = a[i], a[i] = a[k], a[k] = t;
+	return true;
+}
+
+static bool homes_stay_homes(const struct setup *setup, const u8 *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < setup->nr_pages; i++)
+		if (name[i] >= setup->nr_pages)
+			return false;
+	return true;
+}
+
+unsigned int world_nr_symmetric(const struct world *w)
+{
+	u8 name[MAX_NODES], bytes[MAX_PACKED], same[MAX_PACKED];
+	unsigned int nr = 0, nr_same = 0, n;
+	struct world renamed;
+	size_t len = world_pack(w, bytes);
+
+	for (n = 0; n < w->setup->nr_nodes; n++)
+		name[n] = n;
+	do {
+		if (!homes_stay_homes(w->setup, name))
+			continue;
+		nr++;
+		rename_world(&renamed, w, name);
+		nr_same += world_pack(&renamed, same) == len &&
+			   !memcmp(same, bytes, len);
+	} while (next_permutation(name, w->setup->nr_nodes));
+	return nr / nr_same;
+}
+
+size_t world_pack_canonical(const struct world *w, u8 *out_bytes, u8 *out_name)
+{
+	u8 name[MAX_NODES], bytes[MAX_PACKED];
+	struct world renamed;
+	size_t len = 0, best = 0;
+	unsigned int n;
+
+	for (n = 0; n < w->setup->nr_nodes; n++)
+		name[n] = out_name[n] = n;
+	if (w->setup->all_names)
+		return world_pack(w, out_bytes);
+	do {
+		if (!homes_stay_homes(w->setup, name) || !is_sorted(w, name))
+			continue;
+		rename_world(&renamed, w, name);
+		len = world_pack(&renamed, bytes);
+		if (best && memcmp(bytes, out_bytes, len) >= 0)
+			continue;
+		best = len;
+		memcpy(out_bytes, bytes, len);
+		memcpy(out_name, name, w->setup->nr_nodes);
+	} while (next_permutation(name, w->setup->nr_nodes));
+	return best;
+}
+#endif

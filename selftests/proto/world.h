@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* selftests/proto/world.h - a few nodes, one or two pages, and what is on the
  * way between them. It does what the rules say and knows what memory is; which
- * step comes next is left to the search.
+ * step comes next is left to the search (search.h) or to chance (simulate.c).
  */
 #ifndef PROTO_WORLD_H
 #define PROTO_WORLD_H
@@ -10,10 +10,16 @@
 
 #include "../../dsm/proto.h"
 
+#ifndef WORLD_BIG
 #define MAX_NODES 4
 #define MAX_PAGES 2
 #define MAX_FLIGHTS 24
-#define MAX_STEPS (MAX_FLIGHTS + MAX_NODES * MAX_PAGES * 3)
+#else /* for simulations; too big to be packed */
+#define MAX_NODES PROTO_MAX_NODES
+#define MAX_PAGES 16
+#define MAX_FLIGHTS 4096
+#endif
+#define MAX_STEPS (MAX_FLIGHTS + MAX_NODES * MAX_PAGES * 4)
 #define MAX_PACKED 384
 #define MAX_TXN 4 /* names one node needs for one page, and some to spare */
 
@@ -37,7 +43,9 @@ struct setup {
 	u8 nr_pages; /* page p has its home at node p */
 	bool fifo; /* small messages of one pair of nodes keep their order */
 	bool self_at_once; /* a message to oneself is never late */
+	bool evict; /* nodes put pages away */
 	const struct rules *rules;
+	bool all_names; /* symmetric states are told apart */
 };
 
 /* A message on its way. @fresh: the page it carries is the last one written. */
@@ -47,6 +55,7 @@ struct flight {
 	u8 page;
 	u8 fresh;
 	u8 hops; /* since the local access; not part of the state */
+	u32 due; /* simulate.c's; not part of the state */
 };
 
 enum mapping { MAP_NONE, MAP_READ, MAP_WRITE };
@@ -72,24 +81,27 @@ struct world {
 	const struct setup *setup;
 	struct page page[MAX_PAGES];
 	struct flight flight[MAX_FLIGHTS];
-	u8 nr_flights;
-	u16 nr_wire; /* messages sent; not part of the state */
+	u16 nr_flights;
+	u8 choice; /* of the step that is being done */
+	u32 nr_wire, nr_wire_pages; /* messages sent; not part of the state */
 	const char *wrong; /* the first rule of the world that was broken */
 };
 
-enum step_kind { STEP_DELIVER, STEP_READ, STEP_WRITE, STEP_STORE };
+enum step_kind { STEP_DELIVER, STEP_READ, STEP_WRITE, STEP_STORE, STEP_EVICT };
 
 /* STEP_STORE is a write through a mapping, which no rule gets to see. */
 struct step {
 	u8 kind;
-	u8 index; /* of the flight */
 	u8 node;
 	u8 page;
+	u8 choice; /* the sharer home takes first; 0 = as the rules say */
+	u16 index; /* of the flight */
 };
 
 void world_init(struct world *w, const struct setup *setup);
 unsigned int world_list_steps(const struct world *w, struct step *out_steps);
 void world_do(struct world *w, const struct step *step);
+bool world_may_arrive(const struct world *w, unsigned int index); /* in order */
 void world_print_step(const struct world *w, const struct step *step);
 void world_print(const struct world *w);
 
@@ -99,5 +111,25 @@ bool world_is_quiet(const struct world *w);
 /* Equal bytes = equal states, whatever order unordered messages are kept in. */
 size_t world_pack(const struct world *w, u8 *out_bytes);
 void world_unpack(struct world *w, const struct setup *setup, const u8 *bytes);
+
+/**
+ * world_pack_canonical() - as world_pack(), the same for all symmetric states
+ * @w: the world
+ * @out_bytes: the least of what the renamed worlds pack to
+ * @out_name: the renaming: node n is @out_name[n] there
+ *
+ * Nodes differ by their number alone, except the homes; two pages differ by
+ * their home. The rules must treat them alike too, and they do but for one
+ * thing: when home has no copy it asks the sharer of the lowest number. So the
+ * worlds let every sharer be asked (struct step, choice), which covers what the
+ * rules do whatever the names.
+ */
+size_t world_pack_canonical(const struct world *w, u8 *out_bytes, u8 *out_name);
+
+/* How many worlds world_pack_canonical() packs like this one. */
+unsigned int world_nr_symmetric(const struct world *w);
+
+/* Which events came to nodes in which states, in all worlds so far. */
+extern bool world_seen[PROTO_NR_NODE_STATES][256];
 
 #endif
