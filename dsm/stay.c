@@ -50,7 +50,7 @@ void page_granted(const struct page_ref *ref)
 
 void page_used(struct dsm_page *page, bool is_write)
 {
-	page->flags &= ~PAGE_F_REGAINED;
+	page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK);
 	if (is_write) {
 		page->flags &= ~PAGE_F_PROBED;
 		page->flags |= PAGE_F_WRITTEN;
@@ -72,6 +72,18 @@ bool page_will_be_written(const struct dsm_page *page)
 	return page->flags & PAGE_F_MIGRATES || page_is_contended(page);
 }
 
+static void forget_forecasts(const struct page_ref *ref)
+{
+	if (ref->page->flags & PAGE_F_PREFETCHED)
+		prefetch_wasted(ref);
+	ref->page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK | PAGE_F_PROBED);
+}
+
+void page_invalidated(const struct page_ref *ref)
+{
+	forget_forecasts(ref);
+}
+
 void page_lost(const struct page_ref *ref, u8 requester, bool wholly)
 {
 	struct dsm_page *page = ref->page;
@@ -84,7 +96,7 @@ void page_lost(const struct page_ref *ref, u8 requester, bool wholly)
 		page->returns--; /* came back for nothing */
 	if (wholly && page->returns)
 		regain_note(ref);
-	page->flags &= ~(PAGE_F_REGAINED | PAGE_F_PROBED);
+	forget_forecasts(ref);
 }
 
 /* Write access wanted back within some turns: nodes write this page in turn, and
@@ -111,7 +123,7 @@ static u32 least_stay_us(const struct dsm_page *page, u32 rtt)
 	u32 age = page_now() - page->granted_at;
 	u32 stay = STAY_ROUND_TRIPS * rtt;
 
-	if (!(page->flags & (PAGE_F_USED | PAGE_F_REGAINED)))
+	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)))
 		return age < max(UNUSED_LIMIT_US, UNUSED_ROUND_TRIPS * rtt) ? rtt : 0;
 	return age < stay ? stay - age : 0;
 }

@@ -143,6 +143,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	mutex_init(&vm->lock);
 	xa_init(&vm->mems);
 	regain_init(&vm->regain);
+	prefetch_init(&vm->prefetch);
 	vm_list_nodes(vm);
 
 	err = -EINVAL;
