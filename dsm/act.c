@@ -119,6 +119,30 @@ static void next_waiting(struct op *op)
 		queue_self(op, &ev);
 }
 
+static int node_event(struct op *op, const struct proto_event *ev,
+		      enum proto_access *out_access);
+
+/* Another node wants to be rid of the last copy, and here is its home. */
+static int pull(struct op *op)
+{
+	struct proto_event ev = { .event = PROTO_WRITE, .from = vm_of(op)->self };
+	enum proto_access none;
+
+	if (op->ref.page->node.state != PROTO_I || !evict_has_room(vm_of(op)) ||
+	    fetch_begin(op->ref.mem, op->ref.index, &ev.txn))
+		return 0; /* it keeps it */
+	/* No fault waits for it: it need not stay until one has used it. */
+	op->ref.page->flags |= PAGE_F_REGAINED;
+	vm_stat(vm_of(op), pulls);
+	return node_event(op, &ev, &none);
+}
+
+static void put_ended(struct op *op)
+{
+	wake_up_all(page_wait_queue(op->ref.page));
+	evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
+}
+
 static int act(struct op *op, const struct proto_event *ev,
 	       const struct proto_action *action)
 {
@@ -145,9 +169,11 @@ static int act(struct op *op, const struct proto_event *ev,
 		next_waiting(op);
 		return 0;
 	case PROTO_ACT_WAKE:
-		wake_up_all(page_wait_queue(op->ref.page));
+		put_ended(op);
 		return 0;
-	default: /* ZAP, PROTECT: done before the state was stored. PULL: only a hint */
+	case PROTO_ACT_PULL:
+		return pull(op);
+	default: /* ZAP, PROTECT: done before the state was stored */
 		return 0;
 	}
 }
@@ -190,6 +216,8 @@ static int take(struct op *op, const struct proto_event *ev,
 
 	if (act != PROTO_ACT_ZAP && act != PROTO_ACT_PROTECT)
 		return 0;
+	if (ev->event == PROTO_EVICT)
+		return frame_zap(&op->ref);
 	us = page_stay_us(&op->ref, ev->requester);
 	if (us) {
 		vm_stat(vm_of(op), residency_waits);
@@ -355,4 +383,34 @@ int act_access(struct op *op, u8 want)
 		return -EIO;
 	}
 	return allows(op->ref.page->node.state, want) ? 0 : -EAGAIN;
+}
+
+/* ---- eviction ---- */
+
+/* The caller has looked that home would let it go. */
+bool act_evict(struct op *op)
+{
+	struct proto_event ev = { .event = PROTO_EVICT, .from = vm_of(op)->self,
+				  .txn = FETCH_PUT_TXN };
+	u8 before = op->ref.page->node.state;
+	enum proto_access none;
+	int err;
+
+	atomic_long_inc(&vm_of(op)->evict.nr_putting);
+	/* Nobody here touches it: when home comes for it, it is not lost in a fight. */
+	op->ref.page->contention = 0;
+	op->ref.page->returns = 0;
+	err = run(op, &ev, &none);
+	if (err)
+		vm_fail(vm_of(op), err, "memory object %u page %llu: rules broken here",
+			op->ref.mem->id, op->ref.index);
+	if (!err && op->ref.page->node.state != before) {
+		vm_stat_add(vm_of(op), before == PROTO_S ? DVMM_STAT_VM_puts_shared :
+							   DVMM_STAT_VM_puts_owned, 1);
+		return true;
+	}
+	/* It has a pin on it. */
+	vm_stat(vm_of(op), put_backoffs);
+	atomic_long_dec(&vm_of(op)->evict.nr_putting);
+	return false;
 }

@@ -211,6 +211,7 @@ static vm_fault_t mem_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff >= mem->nr_pages || !vm_enter(vm))
 		return VM_FAULT_SIGBUS;
+	evict_wait_for_room(vm);
 	ret = fault_in_vm(mem, vmf, &file);
 	vm_leave(vm);
 	if (file)

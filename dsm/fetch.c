@@ -37,7 +37,7 @@ int fetch_begin(struct dsm_mem *mem, u64 index, u32 *out_txn)
 	err = fetch->frame ? 0 : -ENOMEM;
 	if (!err)
 		err = xa_alloc_cyclic(&fetches, out_txn, fetch,
-				      XA_LIMIT(1, FETCH_LOCAL_TXN - 1),
+				      XA_LIMIT(1, FETCH_PUT_TXN - 1),
 				      &next_txn, GFP_KERNEL);
 	if (err < 0) {
 		fetch_free(fetch);

@@ -58,6 +58,25 @@ struct prefetch {
 	struct prefetch_stream stream[PREFETCH_STREAMS]; /* lock */
 };
 
+/* ---- evict.c: what is too much ---- */
+
+struct evict_hand {
+	u32 mem;
+	u64 index;
+};
+
+struct evict {
+	atomic_long_t nr_resident; /* frames */
+	atomic_long_t nr_homed; /* of them, whose home is here */
+	atomic_long_t nr_putting; /* Puts without an answer */
+	atomic_long_t shrink; /* copies the host wants to be rid of */
+	bool rests; /* nothing could go lately */
+	struct wait_queue_head wait; /* a frame went, a Put ended, it rests */
+	struct delayed_work work; /* runs one at a time, and alone uses what follows */
+	struct evict_hand first, second;
+	long nr_apart; /* steps the first hand is ahead */
+};
+
 /* ---- vm.c: the memory of one VM on this node ---- */
 
 struct dsm_vm {
@@ -83,6 +102,7 @@ struct dsm_vm {
 	u64 turn_ticks; /* turn.c; set before the first fault */
 	struct regain regain;
 	struct prefetch prefetch;
+	struct evict evict;
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
@@ -96,6 +116,7 @@ void vm_leave(struct dsm_vm *vm);
 void vm_get(struct dsm_vm *vm);
 void vm_put(struct dsm_vm *vm);
 __printf(3, 4) void vm_fail(struct dsm_vm *vm, int error, const char *fmt, ...);
+void vm_each(void (*act)(struct dsm_vm *vm, void *arg), void *arg); /* that does not end. Must not sleep */
 void vm_node_lost(u8 node); /* all VMs with a part there fail. May sleep */
 
 static inline bool vm_is_dead(const struct dsm_vm *vm)
@@ -165,6 +186,7 @@ void memfile_exit(void);
 #define PAGE_F_MIGRATES 0x80 /* whoever reads it here writes it soon after */
 #define PAGE_F_PREFETCHED 0x100 /* asked for because its neighbours were; not used yet */
 #define PAGE_F_MARK 0x200 /* in the middle of a window of them */
+#define PAGE_F_COLD 0x400 /* unmapped, to see whether it is still used */
 #define PAGE_F_FORESEEN (PAGE_F_REGAINED | PAGE_F_PREFETCHED) /* nobody waits for it */
 
 struct dsm_page {
@@ -199,6 +221,7 @@ void page_assert_locked(const struct page_ref *ref);
 struct wait_queue_head *page_wait_queue(const struct dsm_page *page);
 void page_wake_all(void); /* all waiters look again. Any context */
 
+bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* >= *index, which is set to it */
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
 void page_drop_frame(const struct page_ref *ref);
 int frame_zap(const struct page_ref *ref); /* -EBUSY: pinned or locked */
@@ -249,6 +272,7 @@ void home_free_waiting(struct dsm_home *home);
 /* ---- fetch.c: requests of this node that run ---- */
 
 #define FETCH_LOCAL_TXN PROTO_TXN_MASK /* for requests that end before the page lock is dropped */
+#define FETCH_PUT_TXN (PROTO_TXN_MASK - 1) /* for Puts: no page answers them, and a page has one at a time */
 
 int fetch_begin(struct dsm_mem *mem, u64 index, u32 *out_txn); /* May sleep */
 void fetch_end(u32 txn);
@@ -272,6 +296,18 @@ struct op {
 
 int act_event(struct op *op, const struct proto_event *ev);
 int act_access(struct op *op, u8 want); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM */
+bool act_evict(struct op *op); /* false: cannot go now */
+
+/* ---- evict.c ---- */
+
+void evict_init_vm(struct dsm_vm *vm);
+void evict_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
+void evict_count(struct dsm_vm *vm, bool at_home, int nr); /* frames came, or went. Any context */
+bool evict_has_room(const struct dsm_vm *vm); /* for a last copy that another node wants to be rid of */
+void evict_wait_for_room(struct dsm_vm *vm); /* at most for a while. Killable; the mmap_lock may be held */
+void evict_put_ended(struct dsm_vm *vm, bool kept);
+int evict_init(void);
+void evict_exit(void);
 
 /* ---- fault.c ---- */
 

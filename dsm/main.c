@@ -15,9 +15,12 @@ static int __init dsm_init(void)
 	err = take_init();
 	if (err)
 		goto exit_page;
-	err = memfile_init();
+	err = evict_init();
 	if (err)
 		goto exit_take;
+	err = memfile_init();
+	if (err)
+		goto exit_evict;
 	err = serve_init();
 	if (err)
 		goto exit_memfile;
@@ -26,6 +29,8 @@ static int __init dsm_init(void)
 
 exit_memfile:
 	memfile_exit();
+exit_evict:
+	evict_exit();
 exit_take:
 	take_exit();
 exit_page:
@@ -38,6 +43,7 @@ static void __exit dsm_exit(void)
 	serve_exit();
 	mem_exit();
 	memfile_exit();
+	evict_exit();
 	take_exit();
 	rcu_barrier();
 	page_exit();

@@ -83,6 +83,25 @@ int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
 	return 0;
 }
 
+bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
+{
+	unsigned long nr = *index / CHUNK_PAGES;
+	unsigned int i = *index % CHUNK_PAGES;
+	struct page_chunk *chunk;
+
+	xa_for_each_start(&mem->chunks, nr, chunk, nr) {
+		if (nr != *index / CHUNK_PAGES)
+			i = 0;
+		for (; i < CHUNK_PAGES; i++) {
+			if (!READ_ONCE(chunk->page[i].frame))
+				continue;
+			*index = (u64)nr * CHUNK_PAGES + i;
+			return !page_get(mem, *index, out_ref);
+		}
+	}
+	return false;
+}
+
 void page_free_all(struct dsm_mem *mem)
 {
 	struct page_chunk *chunk;
@@ -142,11 +161,12 @@ struct page *frame_alloc(void)
 	return alloc_page(GFP_HIGHUSER);
 }
 
-static void count_frames(struct dsm_mem *mem, int nr)
+static void count_frames(struct dsm_mem *mem, u64 index, int nr)
 {
 	atomic_long_add(nr, &nr_frames);
 	atomic_long_add(nr, &mem->nr_resident);
 	vm_stat_add(mem->vm, DVMM_STAT_VM_pages_resident, nr);
+	evict_count(mem->vm, is_home(mem, index), nr);
 }
 
 void page_set_frame(const struct page_ref *ref, struct page *frame)
@@ -157,7 +177,7 @@ void page_set_frame(const struct page_ref *ref, struct page *frame)
 	frame->mapping = ref->mem->mapping;
 	frame->index = ref->index;
 	ref->page->frame = frame;
-	count_frames(ref->mem, 1);
+	count_frames(ref->mem, ref->index, 1);
 }
 
 static void frame_detach(struct page *frame)
@@ -177,7 +197,7 @@ void page_drop_frame(const struct page_ref *ref)
 	ref->page->frame = NULL;
 	frame_detach(frame);
 	put_page(frame);
-	count_frames(ref->mem, -1);
+	count_frames(ref->mem, ref->index, -1);
 }
 
 /* The folio lock keeps faults that are on their way from mapping it; the frozen
@@ -232,7 +252,7 @@ void page_free_frames(struct dsm_mem *mem)
 			chunk->page[i].frame = NULL;
 			frame_detach(frame);
 			put_page(frame);
-			count_frames(mem, -1);
+			count_frames(mem, (u64)nr * CHUNK_PAGES + i, -1);
 		}
 		cond_resched();
 	}

@@ -44,13 +44,13 @@ void page_granted(const struct page_ref *ref)
 {
 	page_assert_locked(ref);
 	ref->page->granted_at = page_now();
-	ref->page->flags &= ~(PAGE_F_USED | PAGE_F_WRITTEN | PAGE_F_PROBED);
+	ref->page->flags &= ~(PAGE_F_USED | PAGE_F_WRITTEN | PAGE_F_PROBED | PAGE_F_COLD);
 	wake_up_all(page_wait_queue(ref->page));
 }
 
 void page_used(struct dsm_page *page, bool is_write)
 {
-	page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK);
+	page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK | PAGE_F_COLD);
 	if (is_write) {
 		page->flags &= ~PAGE_F_PROBED;
 		page->flags |= PAGE_F_WRITTEN;

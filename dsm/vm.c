@@ -48,19 +48,32 @@ void vm_fail(struct dsm_vm *vm, int error, const char *fmt, ...)
 	queue_work(system_unbound_wq, &vm->fail_work);
 }
 
-void vm_node_lost(u8 node)
+void vm_each(void (*act)(struct dsm_vm *vm, void *arg), void *arg)
 {
 	struct dsm_vm *vm;
 	unsigned long id;
 
 	rcu_read_lock();
 	xa_for_each(&vms, id, vm) {
-		if (!vm_has_node(vm, node) || !vm_enter(vm))
+		if (!vm_enter(vm))
 			continue;
-		vm_fail(vm, -ENOTCONN, "lost node %u", node);
+		act(vm, arg);
 		vm_leave(vm);
 	}
 	rcu_read_unlock();
+}
+
+static void fail_if_there(struct dsm_vm *vm, void *arg)
+{
+	u8 node = *(u8 *)arg;
+
+	if (vm_has_node(vm, node))
+		vm_fail(vm, -ENOTCONN, "lost node %u", node);
+}
+
+void vm_node_lost(u8 node)
+{
+	vm_each(fail_if_there, &node);
 }
 
 bool vm_enter(struct dsm_vm *vm)
@@ -144,6 +157,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	xa_init(&vm->mems);
 	regain_init(&vm->regain);
 	prefetch_init(&vm->prefetch);
+	evict_init_vm(vm);
 	vm_list_nodes(vm);
 
 	err = -EINVAL;
@@ -189,6 +203,7 @@ void dsm_vm_destroy(struct dsm_vm *vm)
 	vm_leave(vm);
 	wait_for_completion(&vm->idle);
 	flush_work(&vm->fail_work);
+	evict_end_vm(vm);
 	fetch_end_all(vm);
 	WRITE_ONCE(vm->stats, NULL);
 	vm_drop_mems(vm);

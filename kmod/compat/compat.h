@@ -42,6 +42,19 @@
 #define compat_eventfd_signal(ctx) ((void)eventfd_signal(ctx, 1))
 #endif
 
+/* 6.7, c42d50aefd17 "mm: shrinker: add infrastructure for dynamically allocating shrinker" */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define compat_shrinker_alloc(name) shrinker_alloc(0, name)
+#define compat_shrinker_register(shrinker, name) (shrinker_register(shrinker), 0)
+#define compat_shrinker_free(shrinker) shrinker_free(shrinker)
+#define compat_shrinker_unregister(shrinker) shrinker_free(shrinker)
+#else
+#define compat_shrinker_alloc(name) ((struct shrinker *)kzalloc(sizeof(struct shrinker), GFP_KERNEL))
+#define compat_shrinker_register(shrinker, name) register_shrinker(shrinker, name)
+#define compat_shrinker_free(shrinker) kfree(shrinker)
+#define compat_shrinker_unregister(shrinker) (unregister_shrinker(shrinker), kfree(shrinker))
+#endif
+
 /* 6.1: folio_mapcount() is no inline function and not exported */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #define compat_page_mapcount(page) folio_mapcount(page_folio(page))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts]]."""
+"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled]]]."""
 
 import os
 import sys
@@ -120,6 +120,64 @@ def hammers(tap, bed):
     end(nodes)
 
 
+# Memory that is larger than a node may hold
+
+
+def set_budget(nodes, megabytes):
+    for node in nodes:
+        node.host.run(f"echo {megabytes} >/sys/module/dvmm_dsm/parameters/vm_budget_mb")
+
+
+def resident(node):
+    return node.stat().get("pages_resident", 0)
+
+
+def becomes_at_most(node, pages, seconds=30):
+    for _ in range(seconds * 5):
+        if resident(node) <= pages:
+            return
+        node.host.run("sleep 0.2")
+    raise AssertionError(f"{node.host}: {resident(node)} pages are resident, not {pages}: {node.stat()}")
+
+
+def all_of_it(nodes, first_seed):
+    """Each node in turn writes the whole memory, the next one reads it."""
+    for n, node in enumerate(nodes):
+        seed = first_seed + n
+        print("# write", node.ask(f"fill {seed}", 300), "read",
+              nodes[(n + 1) % len(nodes)].ask(f"verify {seed}", 300), flush=True)
+
+
+def pooled(tap, bed):
+    nodes = up(bed.hosts)
+    total = 8 * len(nodes)  # 8 MiB have their home at each node
+    share(nodes, total, 1)
+    pages = {megabytes: megabytes * MIB // 4096 for megabytes in (8, 10, total)}
+    with tap.case("without_a_budget_a_node_holds_all"):
+        nodes[0].ask("fill 1")
+        nodes[1].ask("verify 1")
+        for node in nodes[:2]:
+            assert resident(node) == pages[total], node.stat()
+    with tap.case("a_host_short_of_memory_gets_copies_back"):
+        nodes[1].host.run("echo 2 >/proc/sys/vm/drop_caches")
+        becomes_at_most(nodes[1], pages[total] * 3 // 4)
+        assert resident(nodes[0]) == pages[total], nodes[0].stat()
+        nodes[1].ask("verify 1", 300)
+        print("#", nodes[1].stat(), flush=True)
+    for budget, seed in ((10, 10), (8, 20)):
+        with tap.case(f"memory_of_{total}_mib_in_{budget}_mib_of_each_of_{len(nodes)}_nodes"):
+            set_budget(nodes, budget)
+            all_of_it(nodes, seed)
+            for node in nodes:
+                becomes_at_most(node, pages[budget] + 64)
+                print("#", node.stat(), flush=True)
+    with tap.case("accesses_of_all_nodes_under_a_budget"):
+        for name in ("random", "atomics", "locked"):
+            print("#", together(nodes, f"test {name} 100 1", 120), flush=True)
+        nodes[0].ask("direct /out/direct 64")
+    end(nodes)
+
+
 def planted_bug(bed):
     nodes = up(bed.hosts, dsm=f"{BUILD}/bug/{bed.hosts[0].release}/dvmm-dsm.ko")
     share(nodes, 8)
@@ -167,9 +225,13 @@ def host_killed(bed):
     end(nodes[:-1])
 
 
-def main(kernel="6.1", hosts="2"):
+def main(kernel="6.1", hosts="2", what="all"):
     tap = Tap()
     with Testbed(hosts=int(hosts), kernel=kernel, cpus=1, mem="1G") as bed:
+        if what == "pooled":
+            pooled(tap, bed)
+            tap.end()
+            return
         for kind in ("anon", "filled-anon", "filled-memfd"):
             with tap.case(f"adoption_keeps_contents_{kind}"):
                 adopts(bed, kind)
@@ -178,6 +240,7 @@ def main(kernel="6.1", hosts="2"):
         with tap.case("one_node_shares_with_itself"):
             alone(bed)
         hammers(tap, bed)
+        pooled(tap, bed)
         for title, act in (
                 ("skipped_invalidation_is_seen", planted_bug),
                 ("kill_ends_waiting_faults", vm_killed),

@@ -10,6 +10,7 @@
  *   test NAME ROUNDS SEED        as litmus.c
  *   time NAME PAGES              per page: touch, shmem, readmiss, upgrade
  *   write PAGE VALUE | read PAGE one word
+ *   fill SEED | verify SEED      one word of each page of the memory
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
  *   remap | protect              munmap and mmap again is the kernel's; mprotect
  *   info | stat | kill           SIGUSR1 kills the VM too
@@ -227,6 +228,37 @@ static int do_read(char **words)
 	return 0;
 }
 
+static uint64_t filled_word(uint64_t page, uint64_t seed)
+{
+	return page * 1000003 + seed;
+}
+
+static int do_fill(char **words)
+{
+	uint64_t seed = strtoull(words[1], NULL, 0), page;
+	double start = now_us();
+
+	for (page = 0; page < memory.bytes / PAGE; page++)
+		*word(&memory, page, 17) = filled_word(page, seed);
+	printf("ok: %.3f us a page\n", (now_us() - start) / page);
+	return 0;
+}
+
+static int do_verify(char **words)
+{
+	uint64_t seed = strtoull(words[1], NULL, 0), page;
+	double start = now_us();
+
+	for (page = 0; page < memory.bytes / PAGE; page++)
+		if (*word(&memory, page, 17) != filled_word(page, seed)) {
+			printf("failed: page %" PRIu64 " is %" PRIu64 " instead of %" PRIu64 "\n",
+			       page, *word(&memory, page, 17), filled_word(page, seed));
+			return -1;
+		}
+	printf("ok: %.3f us a page\n", (now_us() - start) / page);
+	return 0;
+}
+
 static int do_direct(char **words)
 {
 	int fd = open(words[1], O_RDWR | O_CREAT | O_DIRECT, 0600);
@@ -336,6 +368,7 @@ static void command(char *line)
 		{ "node", do_node, 3 }, { "links", do_links, 1 }, { "vm", do_vm, 2 },
 		{ "adopt", do_adopt, 4 }, { "map", do_map, 4 }, { "test", do_test, 4 },
 		{ "time", do_time, 3 }, { "write", do_write, 3 }, { "read", do_read, 2 },
+		{ "fill", do_fill, 2 }, { "verify", do_verify, 2 },
 		{ "direct", do_direct, 3 }, { "protect", do_protect, 1 }, { "info", do_info, 1 },
 		{ "stat", do_stat, 1 }, { "kill", do_kill, 1 },
 	};

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/evict.c - memory is pooled: a node holds no more frames of a VM than its
+ * budget, and gives shared copies back when the host is short of memory.
+ *
+ * Who goes is chosen by a clock with two hands. The first hand unmaps a page, the
+ * second puts it away if nobody has touched it since: the reference bit is the
+ * fault (as in Babaoglu and Joy, Converting a swap-based system to do paging in an
+ * architecture lacking page-referenced bits, SOSP 1981), because neither our
+ * pages nor KVM's mappings of them are on the kernel's LRU. Where a page goes and
+ * that the last copy never does is proto.c's.
+ */
+#include <linux/module.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define PAGES_PER_MIB (1 << (20 - PAGE_SHIFT))
+/* Puts under way at a time, and how far apart the hands are. */
+#define BATCH 256
+#define HANDS_APART_MAX 1024
+/* For the answers to a batch. They come when they come: this only paces. */
+#define BATCH_WAIT_MS 20
+/* Batches in a row without any effect: there is nothing to be had for now. */
+#define VAIN_BATCHES 4
+#define REST_MS 200
+/* A fault waits so long for room, then goes on: the budget is no promise. */
+#define ROOM_WAIT_MS 100
+
+static unsigned int vm_budget_mb;
+module_param(vm_budget_mb, uint, 0644);
+MODULE_PARM_DESC(vm_budget_mb, "memory of this host for each VM in MiB; 0 = as it comes");
+
+static struct workqueue_struct *evict_wq;
+static struct shrinker *shrinker;
+
+/* ---- how much ---- */
+
+static long budget_pages(void)
+{
+	return (long)READ_ONCE(vm_budget_mb) * PAGES_PER_MIB;
+}
+
+static long nr_resident(const struct dsm_vm *vm)
+{
+	return atomic_long_read(&vm->evict.nr_resident);
+}
+
+/* Some room is made in advance, some is given while it is made. */
+static long slack_pages(long budget)
+{
+	return budget / 32 + 16;
+}
+
+static bool is_over(const struct dsm_vm *vm, long more)
+{
+	long budget = budget_pages();
+
+	return budget && nr_resident(vm) > budget + more;
+}
+
+/* Frames that are to go. */
+static long excess(const struct dsm_vm *vm)
+{
+	long budget = budget_pages();
+
+	return budget ? nr_resident(vm) - (budget - slack_pages(budget)) : 0;
+}
+
+static void kick(struct dsm_vm *vm)
+{
+	if (!READ_ONCE(vm->evict.rests))
+		queue_delayed_work(evict_wq, &vm->evict.work, 0);
+}
+
+/* A frame came (1) or went (-1). Page lock, or nobody else uses the page. */
+void evict_count(struct dsm_vm *vm, bool at_home, int nr)
+{
+	atomic_long_add(nr, &vm->evict.nr_resident);
+	if (at_home)
+		atomic_long_add(nr, &vm->evict.nr_homed);
+	if (nr > 0 && is_over(vm, 0))
+		kick(vm);
+	else if (nr < 0 && wq_has_sleeper(&vm->evict.wait))
+		wake_up_all(&vm->evict.wait);
+}
+
+/* What has its home elsewhere can go there: only what has it here must fit. */
+bool evict_has_room(const struct dsm_vm *vm)
+{
+	long budget = budget_pages();
+
+	return !budget || atomic_long_read(&vm->evict.nr_homed) < budget;
+}
+
+/* The frame that a fault is about to need may have to wait for its place. */
+void evict_wait_for_room(struct dsm_vm *vm)
+{
+	if (!is_over(vm, slack_pages(budget_pages())) || READ_ONCE(vm->evict.rests))
+		return;
+	kick(vm);
+	vm_stat(vm, room_waits);
+	wait_event_killable_timeout(vm->evict.wait,
+				    !is_over(vm, slack_pages(budget_pages())) ||
+				    READ_ONCE(vm->evict.rests) || vm_is_dead(vm),
+				    msecs_to_jiffies(ROOM_WAIT_MS));
+}
+
+/* A Put has its answer. */
+void evict_put_ended(struct dsm_vm *vm, bool kept)
+{
+	if (kept)
+		vm_stat(vm, puts_kept);
+	atomic_long_dec(&vm->evict.nr_putting);
+	wake_up_all(&vm->evict.wait);
+}
+
+/* ---- which ---- */
+
+/* Could it go at all? What only home has stays. */
+static bool may_go(const struct page_ref *ref, bool shared_only)
+{
+	const struct dsm_page *page = ref->page;
+	u8 state = page->node.state;
+
+	if (!page->frame || proto_is_transient(state) || state == PROTO_I)
+		return false;
+	if (shared_only && state != PROTO_S)
+		return false;
+	/* Granted for a fault that has not used it yet, or about to be taken. */
+	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)) || page->flags & PAGE_F_TAKE)
+		return false;
+	if (!ref->home)
+		return true;
+	return state == PROTO_E ||
+	       (state == PROTO_S && ref->home->home.sharers != 1ULL << ref->mem->vm->self);
+}
+
+static void mark(const struct page_ref *ref, bool shared_only)
+{
+	page_lock(ref);
+	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
+	    !frame_zap(ref))
+		ref->page->flags |= PAGE_F_COLD;
+	page_unlock(ref);
+}
+
+static bool put_if_cold(const struct page_ref *ref, bool shared_only)
+{
+	struct op op = { .ref = *ref };
+	bool put = false;
+
+	page_lock(ref);
+	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_COLD)
+		put = act_evict(&op);
+	page_unlock(ref);
+	return put;
+}
+
+/* Moves the hand to the next page that has a frame; false after the last one. */
+static bool next_in_mems(struct dsm_vm *vm, struct evict_hand *hand,
+			 struct page_ref *out_ref)
+{
+	unsigned long id = hand->mem;
+	struct dsm_mem *mem;
+
+	xa_for_each_start(&vm->mems, id, mem, hand->mem) {
+		if (id != hand->mem)
+			hand->index = 0;
+		hand->mem = id;
+		if (page_next_resident(mem, &hand->index, out_ref)) {
+			hand->index++;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool next_resident(struct dsm_vm *vm, struct evict_hand *hand,
+			  struct page_ref *out_ref)
+{
+	if (next_in_mems(vm, hand, out_ref))
+		return true;
+	*hand = (struct evict_hand){ 0 };
+	return next_in_mems(vm, hand, out_ref);
+}
+
+/* Returns how many Puts were sent; at most @wanted. Goes round twice at most. */
+static long go_round(struct dsm_vm *vm, long wanted, bool shared_only)
+{
+	struct evict *evict = &vm->evict;
+	long apart = min_t(long, HANDS_APART_MAX, nr_resident(vm) / 4);
+	long steps = 2 * nr_resident(vm) + apart, nr = 0;
+	struct page_ref ref;
+
+	while (nr < wanted && steps-- > 0 && !vm_is_dead(vm)) {
+		if (evict->nr_apart < apart) {
+			if (!next_resident(vm, &evict->first, &ref))
+				break;
+			mark(&ref, shared_only);
+			evict->nr_apart++;
+		} else {
+			if (!next_resident(vm, &evict->second, &ref))
+				break;
+			nr += put_if_cold(&ref, shared_only);
+			evict->nr_apart--;
+		}
+		cond_resched();
+	}
+	return nr;
+}
+
+/* ---- when ---- */
+
+/* True: something has gone, or there was nothing to do. */
+static bool evict_batch(struct dsm_vm *vm, long wanted, bool shared_only)
+{
+	long before = nr_resident(vm);
+	long nr = go_round(vm, min_t(long, wanted, BATCH), shared_only);
+
+	if (!nr)
+		return false;
+	wait_event_timeout(vm->evict.wait,
+			   !atomic_long_read(&vm->evict.nr_putting) ||
+			   vm_is_dead(vm),
+			   msecs_to_jiffies(BATCH_WAIT_MS));
+	return nr_resident(vm) < before;
+}
+
+static void give_to_host(struct dsm_vm *vm)
+{
+	long wanted = atomic_long_xchg(&vm->evict.shrink, 0);
+
+	for (; wanted > 0 && !vm_is_dead(vm); wanted -= BATCH)
+		if (!evict_batch(vm, wanted, true))
+			break;
+}
+
+static void keep_budget(struct dsm_vm *vm)
+{
+	int vain = 0;
+
+	while (excess(vm) > 0 && vain < VAIN_BATCHES && !vm_is_dead(vm))
+		vain = evict_batch(vm, excess(vm), false) ? 0 : vain + 1;
+	if (vain < VAIN_BATCHES)
+		return;
+	/* All is in use, pinned or the last copy, and home has no room. */
+	vm_stat(vm, evict_rests);
+	WRITE_ONCE(vm->evict.rests, true);
+	wake_up_all(&vm->evict.wait);
+	queue_delayed_work(evict_wq, &vm->evict.work, msecs_to_jiffies(REST_MS));
+}
+
+static void evict_work(struct work_struct *work)
+{
+	struct dsm_vm *vm = container_of(to_delayed_work(work), struct dsm_vm, evict.work);
+
+	if (!vm_enter(vm))
+		return;
+	WRITE_ONCE(vm->evict.rests, false);
+	give_to_host(vm);
+	if (is_over(vm, 0))
+		keep_budget(vm);
+	vm_leave(vm);
+}
+
+void evict_init_vm(struct dsm_vm *vm)
+{
+	INIT_DELAYED_WORK(&vm->evict.work, evict_work);
+	init_waitqueue_head(&vm->evict.wait);
+}
+
+/* Nobody is in the vm any more. */
+void evict_end_vm(struct dsm_vm *vm)
+{
+	cancel_delayed_work_sync(&vm->evict.work);
+}
+
+/* ---- when the host is short of memory ---- */
+
+static void count_foreign(struct dsm_vm *vm, void *arg)
+{
+	*(long *)arg += nr_resident(vm) - atomic_long_read(&vm->evict.nr_homed);
+}
+
+/* An upper bound: what may be copies is not counted apart. */
+static unsigned long shrink_count(struct shrinker *s, struct shrink_control *sc)
+{
+	long nr = 0;
+
+	vm_each(count_foreign, &nr);
+	return nr > 0 ? nr : SHRINK_EMPTY;
+}
+
+static void ask_for_copies(struct dsm_vm *vm, void *arg)
+{
+	const struct shrink_control *sc = arg;
+
+	atomic_long_add(sc->nr_to_scan, &vm->evict.shrink);
+	queue_delayed_work(evict_wq, &vm->evict.work, 0);
+}
+
+/* A copy goes when home has answered: all are asked for, none is free yet. */
+static unsigned long shrink_scan(struct shrinker *s, struct shrink_control *sc)
+{
+	vm_each(ask_for_copies, sc);
+	return 0;
+}
+
+int evict_init(void)
+{
+	int err;
+
+	evict_wq = alloc_workqueue("dvmm_evict", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!evict_wq)
+		return -ENOMEM;
+	err = -ENOMEM;
+	shrinker = compat_shrinker_alloc("dvmm-dsm");
+	if (!shrinker)
+		goto destroy_wq;
+	shrinker->count_objects = shrink_count;
+	shrinker->scan_objects = shrink_scan;
+	shrinker->seeks = DEFAULT_SEEKS;
+	err = compat_shrinker_register(shrinker, "dvmm-dsm");
+	if (err)
+		goto free_shrinker;
+	return 0;
+
+free_shrinker:
+	compat_shrinker_free(shrinker);
+destroy_wq:
+	destroy_workqueue(evict_wq);
+	return err;
+}
+
+/* After mem_exit(): no vm is left. */
+void evict_exit(void)
+{
+	compat_shrinker_unregister(shrinker);
+	destroy_workqueue(evict_wq);
+}
