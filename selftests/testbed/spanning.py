@@ -12,7 +12,7 @@ from testbed import Testbed
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TESTS = "memcheck:-t:1:-k:atomics+ping-pong+message-passing+shootdown,diskio,ipi:-t:1,cpuhot:-n:1"
+TESTS = "memcheck:-t:2:-k:atomics+ping-pong+message-passing+SB+R+2x2W+IRIW+shootdown,diskio,ipi:-t:1,cpuhot:-n:1"
 
 
 def vcpus_are_where_they_belong(cluster, counts):
