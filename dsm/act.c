@@ -106,7 +106,7 @@ static void grant(struct op *op, const struct proto_event *ev)
 {
 	count_hops(op, ev, home_of(op->ref.mem, op->ref.index));
 	fetch_end(ev->txn);
-	if (ev->txn != FETCH_LOCAL_TXN && !(op->ref.page->flags & PAGE_F_REGAINED))
+	if (ev->txn != FETCH_LOCAL_TXN && !(op->ref.page->flags & PAGE_F_FORESEEN))
 		op->ref.page->flags |= PAGE_F_COUNTED;
 	page_granted(&op->ref);
 }
@@ -237,6 +237,7 @@ static int take(struct op *op, const struct proto_event *ev,
 	}
 	if (!proto_can_write(page->node.state)) {
 		vm_stat(vm_of(op), invalidations);
+		page_invalidated(&op->ref);
 		return 0;
 	}
 	vm_stat(vm_of(op), takes);
@@ -331,8 +332,9 @@ static void count_request(struct op *op, u8 want, u8 state_before)
 
 static void note_request(struct op *op, u8 want, u8 state_before, u32 txn)
 {
-	if (op->ref.page->flags & PAGE_F_REGAINED) {
-		vm_stat(vm_of(op), regains);
+	if (op->ref.page->flags & PAGE_F_FORESEEN) {
+		vm_stat_add(vm_of(op), op->ref.page->flags & PAGE_F_REGAINED ?
+			    DVMM_STAT_VM_regains : DVMM_STAT_VM_prefetches, 1);
 		return;
 	}
 	if (want == PROTO_WRITE)

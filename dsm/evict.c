@@ -132,7 +132,7 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 	if (shared_only && state != PROTO_S)
 		return false;
 	/* Granted for a fault that has not used it yet, or about to be taken. */
-	if (!(page->flags & (PAGE_F_USED | PAGE_F_REGAINED)) || page->flags & PAGE_F_TAKE)
+	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)) || page->flags & PAGE_F_TAKE)
 		return false;
 	if (!ref->home)
 		return true;
@@ -143,9 +143,9 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 static void mark(const struct page_ref *ref, bool shared_only)
 {
 	page_lock(ref);
-	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_PROBED) &&
+	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
 	    !frame_zap(ref))
-		ref->page->flags |= PAGE_F_PROBED;
+		ref->page->flags |= PAGE_F_COLD;
 	page_unlock(ref);
 }
 
@@ -155,7 +155,7 @@ static bool put_if_cold(const struct page_ref *ref, bool shared_only)
 	bool put = false;
 
 	page_lock(ref);
-	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_PROBED)
+	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_COLD)
 		put = act_evict(&op);
 	page_unlock(ref);
 	return put;

@@ -158,19 +158,38 @@ static vm_fault_t wait_unlocked(struct op *op, struct vm_fault *vmf,
 	return VM_FAULT_RETRY;
 }
 
+/* Somebody has, so this is no miss that a stream could be made of. A hint. */
+static bool is_asked_for(const struct page_ref *ref)
+{
+	return READ_ONCE(ref->page->flags) & PAGE_F_FORESEEN || !is_settled(ref);
+}
+
+static u8 access_of(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_WRITE ? PROTO_WRITE : PROTO_READ;
+}
+
 static vm_fault_t fault_in_vm(struct dsm_mem *mem, struct vm_fault *vmf,
 			      struct file **out_file)
 {
 	struct op op = {};
 	vm_fault_t ret;
+	bool is_miss;
 
 	if (page_get(mem, vmf->pgoff, &op.ref))
 		return VM_FAULT_OOM;
+	is_miss = !is_asked_for(&op.ref);
+	if (prefetch_is_mark(&op.ref))
+		prefetch_after(mem, vmf->pgoff, access_of(vmf));
 	for (;;) {
 		ret = try_fault(&op, vmf);
 		if (ret != VM_FAULT_RETRY)
 			return ret;
 		regain_all(mem->vm);
+		if (is_miss) {
+			prefetch_after(mem, vmf->pgoff, access_of(vmf));
+			is_miss = false;
+		}
 		if (must_not_wait(vmf)) {
 			if (!wait_briefly(&op.ref))
 				return ret;

@@ -39,6 +39,25 @@ struct regain {
 	struct regain_page lost[REGAIN_MAX]; /* lock */
 };
 
+/* ---- prefetch.c: pages that will be missed next ---- */
+
+#define PREFETCH_STREAMS 8
+
+struct prefetch_stream {
+	u32 mem;
+	u32 window; /* pages asked for at a time; 0 = a stride is not known yet */
+	s64 stride;
+	u64 last; /* the last page asked for or missed */
+	u64 mark; /* touched, it asks for the next window */
+};
+
+struct prefetch {
+	spinlock_t lock; /* taken under no other */
+	u32 next; /* the stream to forget; lock */
+	u32 window_max; /* a hint */
+	struct prefetch_stream stream[PREFETCH_STREAMS]; /* lock */
+};
+
 /* ---- evict.c: what is too much ---- */
 
 struct evict_hand {
@@ -83,6 +102,7 @@ struct dsm_vm {
 
 	u64 turn_ticks; /* turn.c; set before the first fault */
 	struct regain regain;
+	struct prefetch prefetch;
 	struct evict evict;
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
@@ -162,16 +182,20 @@ void memfile_exit(void);
 #define PAGE_F_WISH_READ 0x04 /* the fault that did not wait wanted to read */
 #define PAGE_F_COUNTED 0x08 /* the fault that will use the grant is counted */
 #define PAGE_F_REGAINED 0x10 /* asked for because it was lost; not used yet */
-#define PAGE_F_PROBED 0x20 /* unmapped, to see whether it is still used */
+#define PAGE_F_PROBED 0x20 /* unmapped, to see whether it is still written */
 #define PAGE_F_WRITTEN 0x40 /* was mapped for a write since it was granted */
 #define PAGE_F_MIGRATES 0x80 /* whoever reads it here writes it soon after */
+#define PAGE_F_PREFETCHED 0x100 /* asked for because its neighbours were; not used yet */
+#define PAGE_F_MARK 0x200 /* in the middle of a window of them */
+#define PAGE_F_COLD 0x400 /* unmapped, to see whether it is still used */
+#define PAGE_F_FORESEEN (PAGE_F_REGAINED | PAGE_F_PREFETCHED) /* nobody waits for it */
 
 struct dsm_page {
 	struct proto_node node;
 	struct page *frame;
 	u32 granted_at; /* when its user got it, in stay.c's time */
 	u32 lost_at; /* when write access was taken; 0 = never */
-	u8 flags; /* PAGE_F_* */
+	u16 flags; /* PAGE_F_* */
 	u8 contention; /* how often nodes fought over it lately */
 	u8 returns; /* how likely it is wanted back when it is lost */
 	u8 lost_to; /* the node that write access went to */
@@ -215,6 +239,7 @@ void page_exit(void);
 void page_granted(const struct page_ref *ref); /* stamps, wakes */
 void page_used(struct dsm_page *page, bool is_write);
 void page_lost(const struct page_ref *ref, u8 requester, bool wholly); /* write access was taken, and read access? */
+void page_invalidated(const struct page_ref *ref); /* a copy that was only read */
 void page_write_wanted(const struct page_ref *ref); /* by the wire */
 bool page_is_contended(const struct dsm_page *page); /* nodes write it in turn */
 bool page_will_be_written(const struct dsm_page *page); /* soon after a read */
@@ -224,6 +249,11 @@ u32 page_stay_us(const struct page_ref *ref, u8 requester); /* 0 = may go now */
 void regain_init(struct regain *regain);
 void regain_note(const struct page_ref *ref);
 void regain_all(struct dsm_vm *vm); /* may sleep, does not wait for a peer */
+
+void prefetch_init(struct prefetch *prefetch);
+void prefetch_after(struct dsm_mem *mem, u64 index, u8 want); /* may sleep, does not wait for a peer */
+bool prefetch_is_mark(const struct page_ref *ref);
+void prefetch_wasted(const struct page_ref *ref);
 
 /* ---- turn.c: whose turn it is to keep contended pages ---- */
 

@@ -15,7 +15,7 @@
 #define CONTENTION_MAX 3
 /* So often in a row may it come back for nothing. */
 #define RETURNS_MAX 3
-/* A page that is not touched for so long is in nobody's working set. */
+/* A page that is not written for so long is not what anybody works on. */
 #define PROBE_ROUND_TRIPS 8
 #define RTT_MAX_US 20000
 
@@ -44,15 +44,17 @@ void page_granted(const struct page_ref *ref)
 {
 	page_assert_locked(ref);
 	ref->page->granted_at = page_now();
-	ref->page->flags &= ~(PAGE_F_USED | PAGE_F_WRITTEN | PAGE_F_PROBED);
+	ref->page->flags &= ~(PAGE_F_USED | PAGE_F_WRITTEN | PAGE_F_PROBED | PAGE_F_COLD);
 	wake_up_all(page_wait_queue(ref->page));
 }
 
 void page_used(struct dsm_page *page, bool is_write)
 {
-	page->flags &= ~(PAGE_F_REGAINED | PAGE_F_PROBED);
-	if (is_write)
+	page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK | PAGE_F_COLD);
+	if (is_write) {
+		page->flags &= ~PAGE_F_PROBED;
 		page->flags |= PAGE_F_WRITTEN;
+	}
 	if (page->flags & PAGE_F_USED)
 		return;
 	page->flags |= PAGE_F_USED;
@@ -70,6 +72,18 @@ bool page_will_be_written(const struct dsm_page *page)
 	return page->flags & PAGE_F_MIGRATES || page_is_contended(page);
 }
 
+static void forget_forecasts(const struct page_ref *ref)
+{
+	if (ref->page->flags & PAGE_F_PREFETCHED)
+		prefetch_wasted(ref);
+	ref->page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK | PAGE_F_PROBED);
+}
+
+void page_invalidated(const struct page_ref *ref)
+{
+	forget_forecasts(ref);
+}
+
 void page_lost(const struct page_ref *ref, u8 requester, bool wholly)
 {
 	struct dsm_page *page = ref->page;
@@ -82,7 +96,7 @@ void page_lost(const struct page_ref *ref, u8 requester, bool wholly)
 		page->returns--; /* came back for nothing */
 	if (wholly && page->returns)
 		regain_note(ref);
-	page->flags &= ~(PAGE_F_REGAINED | PAGE_F_PROBED);
+	forget_forecasts(ref);
 }
 
 /* Write access wanted back within some turns: nodes write this page in turn, and
@@ -109,13 +123,14 @@ static u32 least_stay_us(const struct dsm_page *page, u32 rtt)
 	u32 age = page_now() - page->granted_at;
 	u32 stay = STAY_ROUND_TRIPS * rtt;
 
-	if (!(page->flags & (PAGE_F_USED | PAGE_F_REGAINED)))
+	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)))
 		return age < max(UNUSED_LIMIT_US, UNUSED_ROUND_TRIPS * rtt) ? rtt : 0;
 	return age < stay ? stay - age : 0;
 }
 
-/* Unmapped, it is touched again by a fault, which ends the probe: see page_used(). The
- * longer it has been in use, the longer until it is asked for again.
+/* Unmapped, it is written again by a fault, which ends the probe: see page_used().
+ * Who only reads it waits for somebody else's write. The longer it has been in use,
+ * the longer until it is asked for again.
  */
 static u32 probe_us(const struct page_ref *ref, u32 rtt)
 {

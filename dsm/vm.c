@@ -156,6 +156,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	mutex_init(&vm->lock);
 	xa_init(&vm->mems);
 	regain_init(&vm->regain);
+	prefetch_init(&vm->prefetch);
 	evict_init_vm(vm);
 	vm_list_nodes(vm);
 

@@ -67,7 +67,8 @@ static long call(const struct dvmm_ioctl *ioctl, struct file *file, void *buf, v
 	if (writes && copy_to_user(arg, buf, size))
 		return -EFAULT;
 	ret = ioctl->handler(file, buf);
-	if (ret >= 0 && writes && copy_to_user(arg, buf, size))
+	writes &= ret >= 0 || ioctl->flags & DVMM_IOCTL_EXPLAINS;
+	if (writes && copy_to_user(arg, buf, size))
 		return -EFAULT;
 	return ret;
 }

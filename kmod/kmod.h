@@ -136,7 +136,7 @@ void dvmm_link_fail(u8 node, const char *reason);
  * @min_size: smallest size field accepted
  * @flags: DVMM_IOCTL_*
  * @handler: @arg is the struct, in kernel memory, complete, size checked; what it
- *	writes there is copied back on success when the cmd has _IOC_READ
+ *	writes there is copied back when the cmd has _IOC_READ
  */
 struct dvmm_ioctl {
 	unsigned int cmd;
@@ -146,6 +146,7 @@ struct dvmm_ioctl {
 	long (*handler)(struct file *file, void *arg);
 };
 #define DVMM_IOCTL_ADMIN 1 /* needs CAP_SYS_ADMIN */
+#define DVMM_IOCTL_EXPLAINS 2 /* out fields are copied back after a failure too */
 
 /** dvmm_ioctl_dispatch() - the one way an ioctl of ours is taken apart. May sleep. -ENOTTY */
 long dvmm_ioctl_dispatch(const struct dvmm_ioctl *table, size_t nr,

@@ -130,6 +130,24 @@ static u32 ms_until(ktime_t deadline)
 	return left > 0 ? left : 1;
 }
 
+static const char *slice_error(long err)
+{
+	switch (err) {
+	case -ENOTCONN:
+		return "there is no link to it";
+	case -ETIMEDOUT:
+		return "it did not answer in time; does its agent run?";
+	case -EOPNOTSUPP:
+		return "dvmm-vcpu is not loaded there";
+	case -ENOMEM:
+		return "it has no memory";
+	case -EEXIST:
+		return "it has a VM of that id or uuid already";
+	default:
+		return "it refused";
+	}
+}
+
 /* The first failure ends the VM: slices that have started end with it. */
 static long start_vm(struct vm *vm, struct dvmm_vm_start *start)
 {
@@ -143,7 +161,8 @@ static long start_vm(struct vm *vm, struct dvmm_vm_start *start)
 		err = request_slice(vm, node, ms_until(deadline));
 		if (err)
 			snprintf(start->out_reason, sizeof(start->out_reason),
-				 "no slice on node %d: error %ld", node, -err);
+				 "no slice on node %d: %s (error %ld)", node,
+				 slice_error(err), -err);
 	}
 	if (err)
 		vm_die(vm, err, start->out_reason);
@@ -168,7 +187,7 @@ static long vm_start_ioctl(struct file *file, void *arg)
 }
 
 static const struct dvmm_ioctl vm_fd_ioctls[] = {
-	{ DVMM_VM_START, 16, 0, "DVMM_VM_START", vm_start_ioctl },
+	{ DVMM_VM_START, 16, DVMM_IOCTL_EXPLAINS, "DVMM_VM_START", vm_start_ioctl },
 };
 
 static long vm_fd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

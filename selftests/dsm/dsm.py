@@ -89,6 +89,18 @@ def metadata_is_small(node):
     assert int(info.split()[5]) <= 64 * 1060, info
 
 
+def stream_is_prefetched(nodes, start, pages=200):
+    """Far fewer faults than pages wait, and what comes is right."""
+    nodes[0].ask(f"time write {pages} {start}")
+    before = nodes[1].stat()
+    print("#", nodes[1].ask(f"time readmiss {pages} {start}"))
+    after = changes(nodes[1], before)
+    print("#", after)
+    assert after["faults_remote_read"] < pages / 4 and after["prefetches"] > pages / 2, after
+    nodes[0].ask(f"write {start + pages // 2} 7")
+    assert nodes[1].ask(f"read {start + pages // 2}") == "7"
+
+
 def hammers(tap, bed):
     nodes = up(bed.hosts)
     for policy, mem in ((0, 1), (1, 2)):
@@ -103,6 +115,8 @@ def hammers(tap, bed):
     with tap.case("metadata_is_at_most_64_bytes_a_page"):
         for node in nodes:
             metadata_is_small(node)
+    with tap.case("stream_of_misses_is_prefetched"):
+        stream_is_prefetched(nodes, 8192)
     end(nodes)
 
 

@@ -294,10 +294,9 @@ static void litmus_thread(int self)
 	}
 }
 
+/* Two threads run on the first and the last vCPU: on different hosts, if any are. */
 static void run_litmus(int threads, void (*act)(int, uint64_t), void (*judge)(uint64_t))
 {
-	if (nr_threads < threads)
-		return;
 	litmus_x = pages_alloc(1);
 	litmus_y = pages_alloc(1);
 	gate = pages_alloc(1);
@@ -305,7 +304,10 @@ static void run_litmus(int threads, void (*act)(int, uint64_t), void (*judge)(ui
 	litmus_judge = judge;
 	litmus_threads = threads;
 	memset(seen, 0, sizeof(seen));
-	on_each_cpu(threads, litmus_thread);
+	if (threads == 2)
+		on_two_cpus(cpus[0], cpus[nr_threads - 1], litmus_thread);
+	else
+		on_each_cpu(threads, litmus_thread);
 }
 
 #define X (&(*litmus_x)[0])
@@ -374,24 +376,74 @@ static void wrc_judge(uint64_t i)
 		violation("WRC: effect of round %lu seen before its cause", i);
 }
 
-static void check_sb(void)
+/* MP: who sees the second store sees the first. */
+static void mp_act(int self, uint64_t i)
 {
-	run_litmus(2, sb_act, sb_judge);
+	if (self == 0) {
+		store(X, i);
+		store(Y, i);
+		return;
+	}
+	store(&seen[1][0], load(Y));
+	store(&seen[1][1], load(X));
 }
 
-static void check_ww(void)
+static void mp_judge(uint64_t i)
 {
-	run_litmus(2, ww_act, ww_judge);
+	if (load(&seen[1][0]) == i && load(&seen[1][1]) < i)
+		violation("MP: the flag of round %lu was seen before its data", i);
 }
 
-static void check_iriw(void)
+/* LB: no load sees a store that comes after another load in the same cycle. */
+static void lb_act(int self, uint64_t i)
 {
-	run_litmus(4, iriw_act, iriw_judge);
+	uint64_t value = load(self ? Y : X);
+
+	store(self ? X : Y, i);
+	store(&seen[self][0], value);
 }
 
-static void check_wrc(void)
+static void lb_judge(uint64_t i)
 {
-	run_litmus(3, wrc_act, wrc_judge);
+	if (load(&seen[0][0]) == i && load(&seen[1][0]) == i)
+		violation("LB: both loads of round %lu saw later stores", i);
+}
+
+/* S: a store behind a load comes behind what the load has seen. */
+static void s_act(int self, uint64_t i)
+{
+	if (self == 0) {
+		store(X, 2 * i);
+		store(Y, i);
+		return;
+	}
+	store(&seen[1][0], load(Y));
+	store(X, 2 * i + 1);
+}
+
+static void s_judge(uint64_t i)
+{
+	if (load(&seen[1][0]) == i && load(X) == 2 * i)
+		violation("S: the later store of round %lu was overtaken", i);
+}
+
+/* R with a fence: whoever stored last to Y sees X. */
+static void r_act(int self, uint64_t i)
+{
+	if (self == 0) {
+		store(X, i);
+		store(Y, 2 * i);
+		return;
+	}
+	store(Y, 2 * i + 1);
+	mfence();
+	store(&seen[1][0], load(X));
+}
+
+static void r_judge(uint64_t i)
+{
+	if (load(Y) == 2 * i + 1 && load(&seen[1][0]) < i)
+		violation("R: the store before the one overwritten in round %lu was not seen", i);
 }
 
 /* Sums: whole pages rewritten under a lock, on the page or on another. */
@@ -554,18 +606,24 @@ static void check_shootdown(void)
 static const struct part {
 	const char *name;
 	int min_cpus;
-	void (*check)(void);
+	void (*check)(void);	/* or a litmus test for min_cpus threads: */
+	void (*act)(int self, uint64_t i);
+	void (*judge)(uint64_t i);
 } parts[] = {
-	{ "atomics", 1, check_atomics },
-	{ "split-atomics", 1, check_split_atomics },
-	{ "ping-pong", 2, check_ping_pong },
-	{ "message-passing", 2, check_messages },
-	{ "store-buffering", 2, check_sb },
-	{ "2+2w", 2, check_ww },
-	{ "wrc", 3, check_wrc },
-	{ "iriw", 4, check_iriw },
-	{ "page-sums", 1, check_page_sums },
-	{ "shootdown", 2, check_shootdown },
+	{ .name = "atomics", .min_cpus = 1, .check = check_atomics },
+	{ .name = "split-atomics", .min_cpus = 1, .check = check_split_atomics },
+	{ .name = "ping-pong", .min_cpus = 2, .check = check_ping_pong },
+	{ .name = "message-passing", .min_cpus = 2, .check = check_messages },
+	{ "SB", 2, NULL, sb_act, sb_judge },
+	{ "MP", 2, NULL, mp_act, mp_judge },
+	{ "LB", 2, NULL, lb_act, lb_judge },
+	{ "R", 2, NULL, r_act, r_judge },
+	{ "S", 2, NULL, s_act, s_judge },
+	{ "2x2W", 2, NULL, ww_act, ww_judge },
+	{ "WRC", 3, NULL, wrc_act, wrc_judge },
+	{ "IRIW", 4, NULL, iriw_act, iriw_judge },
+	{ .name = "page-sums", .min_cpus = 1, .check = check_page_sums },
+	{ .name = "shootdown", .min_cpus = 2, .check = check_shootdown },
 };
 
 #define NR_PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -577,7 +635,10 @@ static void run_part(const struct part *part, double seconds)
 	memset(looked, 0, sizeof(looked));
 	stop = 0;
 	part_end = began + seconds;
-	part->check();
+	if (part->check)
+		part->check();
+	else
+		run_litmus(part->min_cpus, part->act, part->judge);
 	printf("memcheck: %s: %lu checks in %.1f s\n", part->name, total_looked(), seconds_now() - began);
 	if (!total_looked())
 		violation("%s looked at nothing", part->name);

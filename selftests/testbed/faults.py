@@ -4,8 +4,8 @@ event, and no host oopses, hangs or keeps a page.
 
     scripts/testbed script selftests/testbed/faults.py KERNEL [CASE...]
 
-Each case asserts that the guest works before the fault; it is driven by what the guest and the
-nodes say. The guest runs its memory checker without end.
+Each case asserts that the guest works before the fault, which also shows that the fault before it
+left nothing behind; it is driven by what the guest and the nodes say. The guest runs its memory checker without end.
 """
 
 import sys
@@ -55,7 +55,6 @@ def vmm_killed(cluster):
     guest.host.run("pkill -KILL -x qemu-system-x86")
     guest.job.wait(60)
     all_gone(cluster, cluster.bed.hosts)
-    a_guest_starts(cluster)
 
 
 def slice_killed(cluster):
@@ -65,7 +64,6 @@ def slice_killed(cluster):
     cluster.wait_event(guest.host, r"vm-dead.*")
     assert guest.job.wait(60) != 0, "dvmm run says that all went well"
     all_gone(cluster, cluster.bed.hosts)
-    a_guest_starts(cluster)
 
 
 def link_cut_for_2_seconds(cluster):

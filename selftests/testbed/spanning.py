@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One guest over several hosts: it boots, its memory is one, its vCPUs reach each other.
 
-    scripts/testbed script selftests/testbed/spanning.py KERNEL MACHINE COUNTS [COUNTS...]
+    scripts/testbed script selftests/testbed/spanning.py KERNEL MACHINE COUNTS... [reboot] [-v]
 
-COUNTS is 2+2, 3+1, 2+1+1: vCPUs on each host.
+COUNTS is 2+2, 3+1, 2+1+1: vCPUs on each host. reboot: the guest also has to come up twice.
 """
 
 import sys
@@ -12,7 +12,7 @@ from testbed import Testbed
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TESTS = "memcheck:-t:1:-k:atomics+ping-pong+message-passing+shootdown,diskio,ipi:-t:1,cpuhot:-n:1"
+TESTS = "memcheck:-t:2:-k:atomics+ping-pong+message-passing+SB+R+2x2W+IRIW+shootdown,diskio,ipi:-t:1,cpuhot:-n:1"
 
 
 def vcpus_are_where_they_belong(cluster, counts):
@@ -33,9 +33,22 @@ def span(cluster, machine, counts, home):
         assert not host.splats(), host.splats()
 
 
-def main(kernel, machine, *layouts):
+def reboot(cluster, machine, counts):
+    """The guest resets the machine and comes up again, all vCPUs with it."""
+    guest = cluster.start_guest(*counts, machine=machine, then="reboot", show="-v" in sys.argv)
+    for _ in range(2):
+        guest.wait(rf"DVMM-GUEST: up {sum(counts)} vCPUs", 600)
+        guest.wait("DVMM-GUEST: cpus ok")
+    guest.host.run("pkill -TERM -x qemu-system-x86")
+    guest.job.wait(60)
+    for host in cluster.bed.hosts:
+        cluster.wait_vm_gone(host)
+        assert not host.splats(), host.splats()
+
+
+def main(kernel, machine, *words):
     tap = Tap()
-    layouts = [layout for layout in layouts if layout[0].isdigit()]
+    layouts = [word for word in words if word[0].isdigit()]
     hosts = max(len(layout.split("+")) for layout in layouts)
     with Testbed(hosts=hosts, kernel=kernel) as bed:
         cluster = Cluster(bed)
@@ -46,6 +59,9 @@ def main(kernel, machine, *layouts):
             home = ("origin", "interleave")[number % 2]
             with tap.case(f"{machine}_guest_runs_on_{layout}_of_{kernel}_homes_{home}"):
                 span(cluster, machine, counts, home)
+        if "reboot" in words:
+            with tap.case(f"{machine}_guest_reboots_on_{layouts[0]}_of_{kernel}"):
+                reboot(cluster, machine, [int(count) for count in layouts[0].split("+")])
         with tap.case("modules_unload_and_nothing_is_left"):
             cluster.down()
     tap.end()

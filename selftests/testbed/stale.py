@@ -12,7 +12,7 @@ from testbed import Testbed, kernels
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TEST = "memcheck:-k:message-passing:-t:20:-n:1000000"
+TEST = "memcheck:-k:message-passing:-t:4:-n:1000000"
 
 
 def plant(bed, page):

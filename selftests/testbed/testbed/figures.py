@@ -10,14 +10,24 @@ def figure(name, value, detail, unit="ratio"):
     print(json.dumps({"name": name, "value": round(value, 2), "unit": unit, "detail": detail}), flush=True)
 
 
-def raw_latency(bed, tool, size):
-    """Typical one-way (ib_send_lat) or whole (ib_read_lat) latency by perftest with events, in us."""
+def perftest(bed, tool, size):
+    """The columns of a program of perftest between the first two hosts."""
     a, b = bed.hosts[:2]
-    server = b.start(f"stdbuf -oL {tool} -e -d rxe0 -s {size} -n 500 -F")
+    server = b.start(f"stdbuf -oL {tool} -d rxe0 -s {size} -n 500 -F")
     server.wait_line("Waiting for client", timeout=60)
-    out = a.run(f"{tool} -e -d rxe0 -s {size} -n 500 -F {b.address}", 120)
+    out = a.run(f"{tool} -d rxe0 -s {size} -n 500 -F {b.address}", 120)
     server.wait(60)
-    return float(re.search(rf"^\s*{size}\s+\d+\s+\S+\s+\S+\s+(\S+)", out, re.MULTILINE)[1])
+    return re.search(rf"^\s*{size}\s+\d+\s.*$", out, re.MULTILINE)[0].split()
+
+
+def raw_latency(bed, tool, size):
+    """Typical one-way (ib_send_lat) or whole (ib_read_lat) latency with events, in us."""
+    return float(perftest(bed, f"{tool} -e", size)[4])
+
+
+def raw_read_bandwidth(bed):
+    """Average of ib_read_bw with 4 KiB, in 10^6 bytes/s."""
+    return float(perftest(bed, "ib_read_bw --report_gbits", 4096)[3]) * 1000 / 8
 
 
 def raw_round_trip(bed):
