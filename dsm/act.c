@@ -401,7 +401,11 @@ bool act_evict(struct op *op)
 	int err;
 
 	atomic_long_inc(&vm_of(op)->evict.nr_putting);
-	/* Nobody here touches it: when home comes for it, it is not lost in a fight. */
+	/* Nobody here touches it: when home comes for it, it is not lost in a fight,
+	 * nor is there anybody to wait for who has not used it yet.
+	 */
+	page_invalidated(&op->ref);
+	op->ref.page->flags |= PAGE_F_USED;
 	op->ref.page->contention = 0;
 	op->ref.page->returns = 0;
 	err = run(op, &ev, &none);

@@ -89,6 +89,12 @@ void evict_count(struct dsm_vm *vm, bool at_home, int nr)
 		wake_up_all(&vm->evict.wait);
 }
 
+/* No time to fetch what nobody has asked for. */
+bool evict_is_full(const struct dsm_vm *vm)
+{
+	return is_over(vm, 0);
+}
+
 /* What has its home elsewhere can go there: only what has it here must fit. */
 bool evict_has_room(const struct dsm_vm *vm)
 {

@@ -304,6 +304,7 @@ bool act_evict(struct op *op); /* false: cannot go now */
 void evict_init_vm(struct dsm_vm *vm);
 void evict_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
 void evict_count(struct dsm_vm *vm, bool at_home, int nr); /* frames came, or went. Any context */
+bool evict_is_full(const struct dsm_vm *vm); /* what comes now makes something else go */
 bool evict_has_room(const struct dsm_vm *vm); /* for a last copy that another node wants to be rid of */
 void evict_wait_for_room(struct dsm_vm *vm); /* at most for a while. Killable; the mmap_lock may be held */
 void evict_put_ended(struct dsm_vm *vm, bool kept);

@@ -132,7 +132,7 @@ void prefetch_after(struct dsm_mem *mem, u64 index, u8 want)
 	u64 at;
 	u32 i, nr;
 
-	if (!READ_ONCE(prefetch_window))
+	if (!READ_ONCE(prefetch_window) || evict_is_full(mem->vm))
 		return;
 	nr = note(prefetch, mem->id, index, &at, &stride);
 	for (i = 1; i <= nr; i++) {

@@ -2,6 +2,7 @@
 """Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled]]]."""
 
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -177,6 +178,53 @@ def pooled(tap, bed):
     end(nodes)
 
 
+# Traces
+
+
+TRACING = "/sys/kernel/tracing"
+
+
+def start_trace(host):
+    """Requests, where they are served, and local misses, which tell the node: see trace2proto."""
+    host.run(f"mountpoint -q {TRACING} || mount -t tracefs tracefs {TRACING}; cd {TRACING}; echo 16384 >buffer_size_kb; "
+             "echo 'event < 0x16 || event > 0x40' >events/dvmm_dsm/dsm_event/filter; "
+             "echo 1 >events/dvmm_dsm/dsm_event/enable")
+
+
+def end_trace(host):
+    """The text of it, as a file of this machine."""
+    host.run(f"cd {TRACING}; echo 0 >events/dvmm_dsm/dsm_event/enable; cat trace >/out/trace.txt; echo >trace", 120)
+    return os.path.join(host.out_dir, "trace.txt")
+
+
+def compared(files, name):
+    """The same accesses by our rules and by Ivy's; fails when ours wait for more."""
+    here = "selftests/proto"
+    subprocess.run(["make", "-s", "-C", here, "all"], check=True, stdout=sys.stderr)
+    trace = os.path.join(BUILD, name)
+    with open(trace, "w", encoding="utf-8") as out:
+        subprocess.run([f"{here}/trace2proto", *files], check=True, stdout=out)
+    result = subprocess.run([f"{here}/build/proto", "compare", trace], check=False, text=True, stdout=subprocess.PIPE)
+    print("".join(f"# {line}\n" for line in result.stdout.splitlines()), end="", flush=True)
+    assert result.returncode == 0, "a miss waits for more messages than Ivy's"
+    with open(trace, encoding="utf-8") as file:
+        return file.read()
+
+
+def traced(bed):
+    nodes = up(bed.hosts)
+    share(nodes, 4, 1)
+    for node in nodes:
+        start_trace(node.host)
+    nodes[0].ask("fill 5", 120)
+    nodes[1].ask("verify 5", 120)
+    trace = compared([end_trace(node.host) for node in nodes], "fill-and-verify.trace").splitlines()
+    writers = {line.split()[1] for line in trace if line.startswith("w ")}
+    writes, reads = (sum(line.startswith(kind) for line in trace) for kind in ("w ", "r "))
+    assert len(writers) == 1 and (writes, reads) == (1024, 1024), (writers, writes, reads)
+    end(nodes)
+
+
 def planted_bug(bed):
     nodes = up(bed.hosts, dsm=f"{BUILD}/bug/{bed.hosts[0].release}/dvmm-dsm.ko")
     share(nodes, 8)
@@ -229,6 +277,8 @@ def main(kernel="6.1", hosts="2", what="all"):
     with Testbed(hosts=int(hosts), kernel=kernel, cpus=1, mem="1G") as bed:
         if what == "pooled":
             pooled(tap, bed)
+            with tap.case("accesses_are_traced_and_compared"):
+                traced(bed)
             tap.end()
             return
         for kind in ("anon", "filled-anon", "filled-memfd"):
@@ -241,6 +291,7 @@ def main(kernel="6.1", hosts="2", what="all"):
         hammers(tap, bed)
         pooled(tap, bed)
         for title, act in (
+                ("accesses_are_traced_and_compared", traced),
                 ("skipped_invalidation_is_seen", planted_bug),
                 ("kill_ends_waiting_faults", vm_killed),
                 ("killed_program_leaves_nothing", program_killed),
