@@ -2,12 +2,11 @@
 """Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled]]]."""
 
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from nodes import BUILD, MIB, share, together, up  # noqa: E402
-from testbed import Testbed  # noqa: E402
+from testbed import Testbed, trace  # noqa: E402
 from testbed.tap import Tap  # noqa: E402
 
 POLICIES = ["origin", "interleave"]
@@ -181,47 +180,21 @@ def pooled(tap, bed):
 # Traces
 
 
-TRACING = "/sys/kernel/tracing"
-
-
-def start_trace(host):
-    """Requests, where they are served, and local misses, which tell the node: see trace2proto."""
-    host.run(f"mountpoint -q {TRACING} || mount -t tracefs tracefs {TRACING}; cd {TRACING}; echo 16384 >buffer_size_kb; "
-             "echo 'event < 0x16 || event > 0x40' >events/dvmm_dsm/dsm_event/filter; "
-             "echo 1 >events/dvmm_dsm/dsm_event/enable")
-
-
-def end_trace(host):
-    """The text of it, as a file of this machine."""
-    host.run(f"cd {TRACING}; echo 0 >events/dvmm_dsm/dsm_event/enable; cat trace >/out/trace.txt; echo >trace", 120)
-    return os.path.join(host.out_dir, "trace.txt")
-
-
-def compared(files, name):
-    """The same accesses by our rules and by Ivy's; fails when ours wait for more."""
-    here = "selftests/proto"
-    subprocess.run(["make", "-s", "-C", here, "all"], check=True, stdout=sys.stderr)
-    trace = os.path.join(BUILD, name)
-    with open(trace, "w", encoding="utf-8") as out:
-        subprocess.run([f"{here}/trace2proto", *files], check=True, stdout=out)
-    result = subprocess.run([f"{here}/build/proto", "compare", trace], check=False, text=True, stdout=subprocess.PIPE)
-    print("".join(f"# {line}\n" for line in result.stdout.splitlines()), end="", flush=True)
-    assert result.returncode == 0, "a miss waits for more messages than Ivy's"
-    with open(trace, encoding="utf-8") as file:
-        return file.read()
-
-
 def traced(bed):
     nodes = up(bed.hosts)
     share(nodes, 4, 1)
     for node in nodes:
-        start_trace(node.host)
+        trace.begin(node.host)
     nodes[0].ask("fill 5", 120)
     nodes[1].ask("verify 5", 120)
-    trace = compared([end_trace(node.host) for node in nodes], "fill-and-verify.trace").splitlines()
-    writers = {line.split()[1] for line in trace if line.startswith("w ")}
-    writes, reads = (sum(line.startswith(kind) for line in trace) for kind in ("w ", "r "))
-    assert len(writers) == 1 and (writes, reads) == (1024, 1024), (writers, writes, reads)
+    name = f"{BUILD}/traces/fill-and-verify.trace"
+    trace.compare([trace.end(node.host) for node in nodes], name)
+    with open(name, encoding="utf-8") as file:
+        lines = [line.split() for line in file]
+    writers = [words[1] for words in lines if words[0] == "w"]
+    readers = [words[1] for words in lines if words[0] == "r"]
+    assert len(writers) == len(readers) == 1024, (len(writers), len(readers))
+    assert len(set(writers)) == len(set(readers)) == 1 and writers[0] != readers[0]
     end(nodes)
 
 
