@@ -235,6 +235,7 @@ int main(int argc, char **argv)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int vm;
 
+	setlinebuf(stdout);
 	must(kvm >= 0, "/dev/kvm");
 	must(rounds > 0, "ROUNDS");
 	vm = vm_open(kvm);
