@@ -12,7 +12,7 @@ from testbed import Testbed, guest
 from testbed.cluster import BOOT_ALONE, Cluster, SpanningGuest
 from testbed.figures import figure
 
-STEPS = 400     # million a vCPU
+STEPS = 10000   # million a vCPU: long beside the start of the threads
 
 
 def run(start):
