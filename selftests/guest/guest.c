@@ -22,10 +22,12 @@
 /* Longer than a guest may be frozen (10 s) while a link comes back. */
 #define STUCK_SECONDS	60
 #define MAX_SHOWN	20
+#define CROWD		4	/* threads of the largest litmus test */
 
 struct options opt = { .iterations = 1000, .seconds = 10, .on_cpu = -1 };
 int nr_cpus;
 int cpus[MAX_CPUS];
+int nr_threads;
 
 static int nr_violations;
 
@@ -59,7 +61,7 @@ void parse_options(const char *program, int argc, char **argv)
 
 	opt.program = program;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((c = getopt(argc, argv, "n:t:c:p:f:k:")) != -1) {
+	while ((c = getopt(argc, argv, "n:t:c:p:f:k:b:o")) != -1) {
 		switch (c) {
 		case 'n':
 			opt.iterations = atol(optarg);
@@ -79,13 +81,25 @@ void parse_options(const char *program, int argc, char **argv)
 		case 'k':
 			opt.parts = optarg;
 			break;
+		case 'b':
+			opt.bug = optarg;
+			break;
+		case 'o':
+			opt.crowded = true;
+			break;
 		default:
-			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu] [-f file] [-k parts]\n",
+			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu] [-f file] [-k parts] [-b bug] [-o]\n",
 				program);
 			exit(2);
 		}
 	}
 	find_cpus();
+	nr_threads = opt.crowded && nr_cpus < CROWD ? CROWD : nr_cpus;
+}
+
+bool is_planted(const char *bug)
+{
+	return opt.bug && !strcmp(opt.bug, bug);
 }
 
 void pin_to(int cpu)
@@ -121,23 +135,32 @@ static void run_threads(struct thread *threads, int n)
 		pthread_join(threads[i].id, NULL);
 }
 
-void on_each_cpu(int n, void (*fn)(int self))
+void on_cpus(int n, const int *where, void (*fn)(int self))
 {
 	struct thread threads[MAX_CPUS];
 
 	for (int i = 0; i < n; i++)
-		threads[i] = (struct thread){ .self = i, .cpu = cpus[i], .fn = fn };
+		threads[i] = (struct thread){ .self = i, .cpu = where[i], .fn = fn };
 	run_threads(threads, n);
+}
+
+int cpu_of(int self)
+{
+	return cpus[self % nr_cpus];
+}
+
+void on_each_cpu(int n, void (*fn)(int self))
+{
+	int where[MAX_CPUS];
+
+	for (int i = 0; i < n; i++)
+		where[i] = cpu_of(i);
+	on_cpus(n, where, fn);
 }
 
 void on_two_cpus(int a, int b, void (*fn)(int self))
 {
-	struct thread threads[2] = {
-		{ .self = 0, .cpu = a, .fn = fn },
-		{ .self = 1, .cpu = b, .fn = fn },
-	};
-
-	run_threads(threads, 2);
+	on_cpus(2, (const int[]){ a, b }, fn);
 }
 
 void *pages_alloc(size_t nr)
@@ -183,6 +206,8 @@ void check_stuck(double *began, const char *what)
 {
 	double now = seconds_now();
 
+	if (opt.crowded)
+		sched_yield();
 	if (!*began)
 		*began = now;
 	if (now - *began < STUCK_SECONDS)

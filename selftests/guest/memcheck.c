@@ -4,8 +4,8 @@
  *
  * One thread pinned to each vCPU. Each part breaks one way in which a distributed
  * memory can go wrong (lost update, stale page, torn page, stale translation) and
- * prints how often it looked. What x86 allows is x86-TSO (Sewell et al., CACM 2010);
- * the locations of a test are on different pages, where the protocol works.
+ * prints how often it looked. Orders of memory are left to litmus.c, locked
+ * instructions to atomics.c.
  */
 #define _GNU_SOURCE
 #include "guest.h"
@@ -25,46 +25,19 @@
 
 typedef uint64_t page_t[WORDS];
 
-static double part_end;		/* when the running part is to stop */
 static int stop;		/* told to the others by the thread that leads */
-static int nr_threads;
-static uint64_t looked[MAX_CPUS];	/* by thread: how many checks */
-
-static bool time_is_up(void)
-{
-	return seconds_now() >= part_end;
-}
-
-static uint64_t total_looked(void)
-{
-	uint64_t total = 0;
-
-	for (int i = 0; i < MAX_CPUS; i++)
-		total += looked[i];
-	return total;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
 
 /* Atomics: no update is lost, wherever the counter lies. */
 
-static uint64_t *counters[NR_COUNTERS];	/* the last one lies on two pages */
+static uint64_t *counters[NR_COUNTERS];
 static uint64_t added[MAX_CPUS][NR_COUNTERS];
 
-static void place_counters(bool split)
+static void place_counters(void)
 {
-	page_t *pages = pages_alloc(NR_COUNTERS + 1);
+	page_t *pages = pages_alloc(NR_COUNTERS);
 
 	for (int i = 0; i < NR_COUNTERS; i++)
 		counters[i] = &pages[i][(i * 67) % WORDS];
-	if (split)
-		counters[0] = (uint64_t *)((char *)&pages[NR_COUNTERS] - 4);
 	memset(added, 0, sizeof(added));
 }
 
@@ -72,7 +45,7 @@ static void add_to(int self, int which)
 {
 	xadd(counters[which], 1);
 	added[self][which]++;
-	looked[self]++;
+	look(self, 1);
 }
 
 static void adder(int self)
@@ -81,12 +54,6 @@ static void adder(int self)
 
 	for (long i = 0; i < opt.iterations * 10 && !time_is_up(); i++)
 		add_to(self, next_random(&random) % NR_COUNTERS);
-}
-
-static void split_adder(int self)
-{
-	for (long i = 0; i < opt.iterations && !time_is_up(); i++)
-		add_to(self, 0);
 }
 
 static void check_sums(void)
@@ -102,17 +69,10 @@ static void check_sums(void)
 	}
 }
 
-static void check_atomics(void)
+static void check_atomics(const struct part *part)
 {
-	place_counters(false);
+	place_counters();
 	on_each_cpu(nr_threads, adder);
-	check_sums();
-}
-
-static void check_split_atomics(void)
-{
-	place_counters(true);
-	on_each_cpu(nr_threads, split_adder);
 	check_sums();
 }
 
@@ -147,7 +107,7 @@ static void catch_ball(int self, uint64_t turn)
 		violation("turn %lu word %zu is %lx", turn, i, (*ball)[i]);
 		break;
 	}
-	looked[self]++;
+	look(self, 1);
 }
 
 static void player(int self)
@@ -168,11 +128,11 @@ static void check_pair(int a, int b, double end)
 {
 	for (long done = 0; done < opt.iterations && seconds_now() < end; done += RALLY) {
 		memset(ball, 0, GUEST_PAGE);
-		on_two_cpus(cpus[a], cpus[b], player);
+		on_two_cpus(cpu_of(a), cpu_of(b), player);
 	}
 }
 
-static void check_ping_pong(void)
+static void check_ping_pong(const struct part *part)
 {
 	double began = seconds_now();
 	int nr_pairs = nr_threads * (nr_threads - 1) / 2, nth = 0;
@@ -206,7 +166,7 @@ static void write_messages(int self)
 		store(&(*mp_flag)[0], n);
 		if (n % 2)
 			wait_for_readers(n);
-		looked[self]++;
+		look(self, 1);
 	}
 	store(&(*mp_data)[0], n);
 	store(&(*mp_flag)[0], n);
@@ -231,7 +191,7 @@ static void read_messages(int self)
 		last_flag = flag;
 		last_data = data;
 		store(&mp_acks[self][0], flag);
-		looked[self]++;
+		look(self, 1);
 	} while (!end);
 	if (load(&(*mp_flag)[0]) != end || load(&(*mp_data)[0]) != end)
 		violation("the end was %lu, still seeing flag %lu data %lu", end,
@@ -246,7 +206,7 @@ static void messenger(int self)
 		read_messages(self);
 }
 
-static void check_messages(void)
+static void check_messages(const struct part *part)
 {
 	double end = part_end;
 
@@ -258,192 +218,6 @@ static void check_messages(void)
 		printf("memcheck: message-passing: data in page %lu\n", page_number(mp_data));
 		on_each_cpu(nr_threads, messenger);
 	}
-}
-
-/* Litmus tests in lockstep: round i uses the value i, so old values are old rounds. */
-
-static page_t *litmus_x, *litmus_y, *gate;
-static uint64_t seen[4][2];
-static void (*litmus_act)(int self, uint64_t i);
-static void (*litmus_judge)(uint64_t i);
-static int litmus_threads;
-
-/* All arrive, then all leave; word 1 of the gate tells whether there is a next round. */
-static void meet(uint64_t nth)
-{
-	xadd(&(*gate)[0], 1);
-	spin_until(load(&(*gate)[0]) >= nth * litmus_threads, "meeting before a litmus round");
-}
-
-static void litmus_thread(int self)
-{
-	uint64_t nth = 0;
-
-	for (uint64_t i = 1;; i++) {
-		meet(++nth);
-		litmus_act(self, i);
-		meet(++nth);
-		if (self == 0) {
-			litmus_judge(i);
-			looked[0]++;
-			store(&(*gate)[1], i >= (uint64_t)opt.iterations || time_is_up() ? 1ul : 0ul);
-		}
-		meet(++nth);
-		if (load(&(*gate)[1]))
-			return;
-	}
-}
-
-/* Two threads run on the first and the last vCPU: on different hosts, if any are. */
-static void run_litmus(int threads, void (*act)(int, uint64_t), void (*judge)(uint64_t))
-{
-	litmus_x = pages_alloc(1);
-	litmus_y = pages_alloc(1);
-	gate = pages_alloc(1);
-	litmus_act = act;
-	litmus_judge = judge;
-	litmus_threads = threads;
-	memset(seen, 0, sizeof(seen));
-	if (threads == 2)
-		on_two_cpus(cpus[0], cpus[nr_threads - 1], litmus_thread);
-	else
-		on_each_cpu(threads, litmus_thread);
-}
-
-#define X (&(*litmus_x)[0])
-#define Y (&(*litmus_y)[0])
-
-/* Store buffering with fences: at least one sees the other's store. */
-static void sb_act(int self, uint64_t i)
-{
-	store(self ? Y : X, i);
-	mfence();
-	store(&seen[self][0], load(self ? X : Y));
-}
-
-static void sb_judge(uint64_t i)
-{
-	if (load(&seen[0][0]) < i && load(&seen[1][0]) < i)
-		violation("SB: neither store of round %lu was seen", i);
-}
-
-/* 2+2W: two stores each, opposite order; not both first stores may stay. */
-static void ww_act(int self, uint64_t i)
-{
-	store(self ? Y : X, 2 * i);
-	store(self ? X : Y, 2 * i + 1);
-}
-
-static void ww_judge(uint64_t i)
-{
-	if (load(X) == 2 * i && load(Y) == 2 * i)
-		violation("2+2W: both second stores of round %lu were overtaken", i);
-	if (load(X) < 2 * i || load(Y) < 2 * i)
-		violation("CoWW: a store of round %lu is lost", i);
-}
-
-/* IRIW: two readers agree on the order of two independent stores. */
-static void iriw_act(int self, uint64_t i)
-{
-	if (self < 2) {
-		store(self ? Y : X, i);
-		return;
-	}
-	store(&seen[self][0], load(self == 2 ? X : Y));
-	store(&seen[self][1], load(self == 2 ? Y : X));
-}
-
-static void iriw_judge(uint64_t i)
-{
-	if (load(&seen[2][0]) == i && load(&seen[2][1]) < i && load(&seen[3][0]) == i && load(&seen[3][1]) < i)
-		violation("IRIW: the readers of round %lu saw opposite orders", i);
-}
-
-/* WRC: what a store caused is seen after the store itself. */
-static void wrc_act(int self, uint64_t i)
-{
-	if (self == 0)
-		store(X, i);
-	else if (self == 1)
-		store(Y, load(X));
-	else
-		store(&seen[2][0], load(Y)), store(&seen[2][1], load(X));
-}
-
-static void wrc_judge(uint64_t i)
-{
-	if (load(&seen[2][0]) == i && load(&seen[2][1]) < i)
-		violation("WRC: effect of round %lu seen before its cause", i);
-}
-
-/* MP: who sees the second store sees the first. */
-static void mp_act(int self, uint64_t i)
-{
-	if (self == 0) {
-		store(X, i);
-		store(Y, i);
-		return;
-	}
-	store(&seen[1][0], load(Y));
-	store(&seen[1][1], load(X));
-}
-
-static void mp_judge(uint64_t i)
-{
-	if (load(&seen[1][0]) == i && load(&seen[1][1]) < i)
-		violation("MP: the flag of round %lu was seen before its data", i);
-}
-
-/* LB: no load sees a store that comes after another load in the same cycle. */
-static void lb_act(int self, uint64_t i)
-{
-	uint64_t value = load(self ? Y : X);
-
-	store(self ? X : Y, i);
-	store(&seen[self][0], value);
-}
-
-static void lb_judge(uint64_t i)
-{
-	if (load(&seen[0][0]) == i && load(&seen[1][0]) == i)
-		violation("LB: both loads of round %lu saw later stores", i);
-}
-
-/* S: a store behind a load comes behind what the load has seen. */
-static void s_act(int self, uint64_t i)
-{
-	if (self == 0) {
-		store(X, 2 * i);
-		store(Y, i);
-		return;
-	}
-	store(&seen[1][0], load(Y));
-	store(X, 2 * i + 1);
-}
-
-static void s_judge(uint64_t i)
-{
-	if (load(&seen[1][0]) == i && load(X) == 2 * i)
-		violation("S: the later store of round %lu was overtaken", i);
-}
-
-/* R with a fence: whoever stored last to Y sees X. */
-static void r_act(int self, uint64_t i)
-{
-	if (self == 0) {
-		store(X, i);
-		store(Y, 2 * i);
-		return;
-	}
-	store(Y, 2 * i + 1);
-	mfence();
-	store(&seen[1][0], load(X));
-}
-
-static void r_judge(uint64_t i)
-{
-	if (load(Y) == 2 * i + 1 && load(&seen[1][0]) < i)
-		violation("R: the store before the one overwritten in round %lu was not seen", i);
 }
 
 /* Sums: whole pages rewritten under a lock, on the page or on another. */
@@ -485,11 +259,11 @@ static void summer(int self)
 				  sum_of(sum_pages[which]), sum_pages[which][1]);
 		rewrite_page(sum_pages[which], &random);
 		store(lock, 0);
-		looked[self]++;
+		look(self, 1);
 	}
 }
 
-static void check_page_sums(void)
+static void check_page_sums(const struct part *part)
 {
 	uint64_t random = 521288629;
 
@@ -555,7 +329,7 @@ static void make_storm(void)
 		for (int page = 0; page < NR_STORM_PAGES; page++)
 			store(&storm[page][0], now);
 		store(generation, now);
-		looked[0]++;
+		look(0, 1);
 	}
 	store(&stop, 1);
 }
@@ -574,7 +348,7 @@ static void touch_page(int self, page_t page)
 	xadd(&page[1], 1);
 	if (!(before & 1) && load(generation) == before && value != before)
 		violation("generation %lu shows %lu: a stale translation", before, value);
-	looked[self]++;
+	look(self, 1);
 }
 
 static void stormer(int self)
@@ -589,12 +363,13 @@ static void stormer(int self)
 		touch_page(self, storm[next_random(&random) % NR_STORM_PAGES]);
 }
 
-static void check_shootdown(void)
+static void check_shootdown(const struct part *part)
 {
 	struct sigaction on_fault = { .sa_handler = storm_fault, .sa_flags = SA_NODEFER };
 
 	sigaction(SIGSEGV, &on_fault, NULL);
 	sigaction(SIGBUS, &on_fault, NULL);
+	stop = 0;
 	generation = pages_alloc(1);
 	storm = pages_alloc(NR_STORM_PAGES);
 	on_each_cpu(nr_threads, stormer);
@@ -603,79 +378,17 @@ static void check_shootdown(void)
 	printf("memcheck: shootdown met %lu faults\n", load(&nr_faults));
 }
 
-static const struct part {
-	const char *name;
-	int min_cpus;
-	void (*check)(void);	/* or a litmus test for min_cpus threads: */
-	void (*act)(int self, uint64_t i);
-	void (*judge)(uint64_t i);
-} parts[] = {
-	{ .name = "atomics", .min_cpus = 1, .check = check_atomics },
-	{ .name = "split-atomics", .min_cpus = 1, .check = check_split_atomics },
-	{ .name = "ping-pong", .min_cpus = 2, .check = check_ping_pong },
-	{ .name = "message-passing", .min_cpus = 2, .check = check_messages },
-	{ "SB", 2, NULL, sb_act, sb_judge },
-	{ "MP", 2, NULL, mp_act, mp_judge },
-	{ "LB", 2, NULL, lb_act, lb_judge },
-	{ "R", 2, NULL, r_act, r_judge },
-	{ "S", 2, NULL, s_act, s_judge },
-	{ "2x2W", 2, NULL, ww_act, ww_judge },
-	{ "WRC", 3, NULL, wrc_act, wrc_judge },
-	{ "IRIW", 4, NULL, iriw_act, iriw_judge },
-	{ .name = "page-sums", .min_cpus = 1, .check = check_page_sums },
-	{ .name = "shootdown", .min_cpus = 2, .check = check_shootdown },
+static const struct part parts[] = {
+	{ "atomics", 1, check_atomics, NULL },
+	{ "ping-pong", 2, check_ping_pong, NULL },
+	{ "message-passing", 2, check_messages, NULL },
+	{ "page-sums", 1, check_page_sums, NULL },
+	{ "shootdown", 2, check_shootdown, NULL },
 };
-
-#define NR_PARTS (sizeof(parts) / sizeof(parts[0]))
-
-static void run_part(const struct part *part, double seconds)
-{
-	double began = seconds_now();
-
-	memset(looked, 0, sizeof(looked));
-	stop = 0;
-	part_end = began + seconds;
-	if (part->check)
-		part->check();
-	else
-		run_litmus(part->min_cpus, part->act, part->judge);
-	printf("memcheck: %s: %lu checks in %.1f s\n", part->name, total_looked(), seconds_now() - began);
-	if (!total_looked())
-		violation("%s looked at nothing", part->name);
-}
-
-/* Is @name one of the words of -k a+b+c? */
-static bool is_wanted(const char *name)
-{
-	size_t len = strlen(name);
-	const char *at = opt.parts;
-
-	if (!at)
-		return true;
-	for (; at; at = strchr(at, '+') ? strchr(at, '+') + 1 : NULL)
-		if (!strncmp(at, name, len) && (at[len] == '+' || !at[len]))
-			return true;
-	return false;
-}
-
-static bool runs(const struct part *part)
-{
-	return nr_cpus >= part->min_cpus && is_wanted(part->name);
-}
 
 int main(int argc, char **argv)
 {
-	size_t nr = 0;
-
 	parse_options("memcheck", argc, argv);
-	nr_threads = nr_cpus;
-	printf("memcheck: %d vCPUs, %ld iterations, %.0f s at most\n", nr_cpus, opt.iterations, opt.seconds);
-	for (size_t i = 0; i < NR_PARTS; i++)
-		nr += runs(&parts[i]);
-	if (!nr)
-		violation("no part to run in %s", opt.parts);
-	for (size_t i = 0; i < NR_PARTS; i++)
-		if (runs(&parts[i]))
-			run_part(&parts[i], opt.seconds / nr);
+	run_parts(parts, sizeof(parts) / sizeof(parts[0]));
 	return finish();
 }

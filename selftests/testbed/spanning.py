@@ -12,7 +12,8 @@ from testbed import Testbed
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TESTS = "memcheck:-t:1:-k:atomics+ping-pong+message-passing+SB+shootdown,diskio,ipi:-t:1,cpuhot:-n:1"
+TESTS = ("memcheck:-t:1:-k:atomics+ping-pong+message-passing+shootdown,litmus:-t:1:-k:SB-mfence+MP,"
+         "diskio,ipi:-t:1,cpuhot:-n:1")
 
 
 def vcpus_are_where_they_belong(cluster, counts):
@@ -27,7 +28,7 @@ def span(cluster, machine, counts, home):
                                 show="-v" in sys.argv)
     guest.wait(rf"DVMM-GUEST: up {sum(counts)} vCPUs")
     vcpus_are_where_they_belong(cluster, counts)
-    guest.finish("memcheck", "diskio", "ipi", "cpuhot", timeout=1200)
+    guest.finish("memcheck", "litmus", "diskio", "ipi", "cpuhot", timeout=1200)
     for host in cluster.bed.hosts:
         cluster.wait_vm_gone(host)
         assert not host.splats(), host.splats()

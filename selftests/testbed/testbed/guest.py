@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 
 from . import kernels
@@ -16,7 +17,6 @@ from .host import nested_kvm
 
 SOURCE = f"{kernels.TOP}/selftests/guest"
 BUILD = f"{kernels.TOP}/build/guest"
-PROGRAMS = ["memcheck", "diskio", "ipi", "cpuhot", "spin"]
 MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk"]
 
 MACHINES = {
@@ -51,29 +51,24 @@ def tsc_khz(slow):
     return f"""" tsc_early_khz=$(awk '/^cpu MHz/ {{ printf "%d", $4 * 1000 * {slow}; exit }}' /proc/cpuinfo)\""""
 
 
-def program(name):
-    """Builds a program of the guest, static, when its source is newer."""
-    out = f"{BUILD}/{name}"
-    sources = [f"{SOURCE}/{name}.c", f"{SOURCE}/guest.c"]
-    if not kernels.is_newer(out, *sources, f"{SOURCE}/guest.h"):
-        os.makedirs(BUILD, exist_ok=True)
-        part = f"{out}.{os.getpid()}"
-        subprocess.run(["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", *sources, "-o", part],
-                       check=True)
-        os.rename(part, out)
-    return out
+def programs():
+    """Builds the programs of the guest, static, when their sources are newer."""
+    make = ["make", "-s", "-C", SOURCE, f"BUILD={BUILD}"]
+    subprocess.run([*make, "all"], check=True, stdout=sys.stderr)
+    names = subprocess.run([*make, "list"], check=True, capture_output=True, text=True).stdout.split()
+    return [f"{BUILD}/{name}" for name in names]
 
 
 def build(version="6.1"):
     """The guest's kernel and initramfs, made when older than their sources."""
     release = kernels.find(version)
     out = f"{BUILD}/initramfs-{release}"
-    programs = [program(name) for name in PROGRAMS]
-    if not kernels.is_newer(out, *programs, f"{SOURCE}/init", f"{kernels.tree(release)}/complete", __file__):
+    paths = programs()
+    if not kernels.is_newer(out, *paths, f"{SOURCE}/init", f"{kernels.tree(release)}/complete", __file__):
         with tempfile.TemporaryDirectory() as root:
             for folder in ("bin", "dev", "proc", "sys"):
                 os.mkdir(f"{root}/{folder}")
-            for path in [kernels.busybox(), *programs]:
+            for path in [kernels.busybox(), *paths]:
                 shutil.copy(path, f"{root}/bin/")
             shutil.copy(f"{SOURCE}/init", f"{root}/init")
             os.chmod(f"{root}/init", 0o755)

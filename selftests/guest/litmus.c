@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * litmus.c - litmus tests of the order of memory, many instances at a time.
+ *
+ * Each thread of a test is pinned to a vCPU and runs its operations on a thousand pairs
+ * of cells (x, y) that lie on a few pages; then one thread counts what all of them left.
+ * An outcome that x86-TSO cannot have (tso.c computes the others) is a violation. As in
+ * litmus7 (Alglave, Maranget, Sarkar, Sewell, TACAS 2011) threads walk their cells
+ * without waiting for each other.
+ *
+ * Between hosts a page moves once in milliseconds, and only what straddles a move can
+ * come in a strange order. So a thread also runs its first operation on a whole block of
+ * cells, then its second on all of them: the order of each pair stays as in the test,
+ * and one move is straddled by the whole block.
+ */
+#define _GNU_SOURCE
+#include "guest.h"
+#include "tso.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NR_PAIRS	4	/* of neighbouring pages */
+#define PER_PAIR	256	/* instances there */
+#define NR_INSTANCES	(NR_PAIRS * PER_PAIR)
+#define CELL		8
+#define STEP		4	/* between the values of two batches */
+#define NR_PLACINGS	4	/* sets of vCPUs that the threads of a test try */
+
+enum layout { ONE_PAGE, TWO_PAGES, AT_THE_BORDER, NR_LAYOUTS };
+
+static const char *const layout_name[] = { "in one page", "in two pages", "at a border of pages" };
+static const int block_sizes[] = { 1, 32, NR_INSTANCES };
+#define NR_BLOCKS	3
+
+/*
+ * Names and verdicts: Owens, Sarkar, Sewell 2009 (n4b, n5, n6); Sarkar et al., POPL 2009;
+ * Maranget, Sarkar, Sewell, "A tutorial introduction to the ARM and POWER relaxed memory
+ * models", 2012 (the others); Intel SDM vol. 3A, 8.2.3 has most of them as examples.
+ * `weak` is the outcome the test is about: registers / x and y at the end.
+ */
+static const struct kind {
+	const char *name;
+	const char *text;
+	const char *weak;
+	bool allowed;
+} kinds[] = {
+	{ "SB", "Wx1 Ry|Wy1 Rx", "00/11", true },
+	{ "SB-one-mfence", "Wx1 M Ry|Wy1 Rx", "00/11", true },
+	{ "SB-mfence", "Wx1 M Ry|Wy1 M Rx", "00/11", false },
+	{ "SB-locked", "Wx1 L Ry|Wy1 L Rx", "00/11", false },
+	{ "SB-xchg", "Xx1 Ry|Xy1 Rx", "00/11", false },
+	{ "MP", "Wx1 Wy1|Ry Rx", "10/11", false },
+	{ "MP-mfence", "Wx1 M Wy1|Ry M Rx", "10/11", false },
+	{ "LB", "Rx Wy1|Ry Wx1", "11/11", false },
+	{ "S", "Wx2 Wy1|Ry Wx1", "1/21", false },
+	{ "R", "Wx1 Wy1|Wy2 Rx", "0/12", true },
+	{ "R-mfence", "Wx1 Wy1|Wy2 M Rx", "0/12", false },
+	{ "2+2W", "Wx1 Wy2|Wy1 Wx2", "/11", false },
+	{ "CoRR", "Wx1 Wx2|Rx Rx", "21/20", false },
+	{ "n4b", "Rx Wx1|Rx Wx2", "21/.0", false },
+	{ "n5", "Wx1 Rx|Wx2 Rx", "21/.0", false },
+	{ "n6", "Wx1 Rx Ry|Wy2 Wx2", "10/12", true },
+	{ "WRC", "Wx1|Rx Wy1|Ry Rx", "110/11", false },
+	{ "RWC", "Wx1|Rx Ry|Wy1 Rx", "100/11", true },
+	{ "RWC-mfence", "Wx1|Rx Ry|Wy1 M Rx", "100/11", false },
+	{ "IRIW", "Wx1|Wy1|Rx Ry|Ry Rx", "1010/11", false },
+	{ "IRIW-mfence", "Wx1|Wy1|Rx M Ry|Ry M Rx", "1010/11", false },
+};
+
+#define NR_KINDS	(sizeof(kinds) / sizeof(kinds[0]))
+
+static struct litmus test;
+static const struct kind *kind;
+static uint8_t allowed[TSO_OUTCOMES];
+static char *cells;				/* NR_PAIRS times two pages */
+static uint8_t (*results)[GUEST_PAGE];		/* a page for each register */
+static uint64_t *gate;				/* arrived; the last batch; batches so far */
+static double placing_end;
+
+static struct {
+	uint64_t of[TSO_OUTCOMES];
+} seen[TSO_THREADS] __attribute__((aligned(GUEST_PAGE)));	/* by judge */
+
+/** struct batch - One run over all cells; all threads derive the same from its number. */
+struct batch {
+	uint64_t base;			/* the value 0 of the test */
+	enum layout layout;
+	int block;
+	bool apart;			/* each thread takes the cells in an order of its own */
+};
+
+static struct batch batch_of(uint64_t nth)
+{
+	return (struct batch){
+		.base = nth * STEP,
+		.layout = nth % NR_LAYOUTS,
+		.block = block_sizes[nth / NR_LAYOUTS % NR_BLOCKS],
+		.apart = nth / (NR_LAYOUTS * NR_BLOCKS) % 2,
+	};
+}
+
+static uint64_t *cell(enum layout layout, int location, int instance)
+{
+	char *pair = cells + instance / PER_PAIR * 2 * GUEST_PAGE;
+	int slot = instance % PER_PAIR * CELL;
+
+	switch (layout) {
+	case ONE_PAGE:
+		return (uint64_t *)(pair + 2 * slot + location * CELL);
+	case TWO_PAGES:
+		return (uint64_t *)(pair + location * GUEST_PAGE + slot);
+	default:
+		return (uint64_t *)(pair + GUEST_PAGE + (location ? slot : -slot - CELL));
+	}
+}
+
+static unsigned int digit_of(uint64_t value, uint64_t base)
+{
+	return value - base < 3 ? value - base : 3;
+}
+
+static void run_op(const struct op *op, const struct batch *batch, int instance)
+{
+	uint64_t *at = cell(batch->layout, op->location, instance), on_stack = 0;
+
+	switch (op->kind) {
+	case OP_WRITE:
+		store(at, batch->base + op->value);
+		break;
+	case OP_READ:
+		results[op->reg][instance] = digit_of(load(at), batch->base);
+		break;
+	case OP_MFENCE:
+		__builtin_ia32_mfence();
+		break;
+	case OP_LOCKED:
+		asm volatile("lock orq $0, %0" : "+m"(on_stack) : : "memory", "cc");
+		break;
+	case OP_XCHG:
+		__atomic_exchange_n(at, batch->base + op->value, __ATOMIC_SEQ_CST);
+		break;
+	case OP_END:
+		break;
+	}
+}
+
+/* On shared vCPUs a thread would else never be seen between two operations. */
+static void run_block(const struct op *ops, const struct batch *batch, int first, int mask)
+{
+	for (const struct op *op = ops; op->kind != OP_END; op++) {
+		for (int i = first; i < first + batch->block; i++)
+			run_op(op, batch, i ^ mask);
+		if (opt.crowded && batch->block == NR_INSTANCES)
+			sched_yield();
+	}
+}
+
+/* The mistakes to find: fences left out, threads whose operations go backwards. */
+static void leave_out_fences(struct op *ops)
+{
+	struct op *kept = ops;
+
+	for (const struct op *op = ops; op->kind != OP_END; op++) {
+		if (op->kind == OP_MFENCE || op->kind == OP_LOCKED)
+			continue;
+		*kept = *op;
+		if (op->kind == OP_XCHG)
+			kept->kind = OP_WRITE;
+		kept++;
+	}
+	kept->kind = OP_END;
+}
+
+static void turn_around(struct op *ops)
+{
+	struct op *last = ops;
+
+	while (last->kind != OP_END)
+		last++;
+	for (last--; ops < last; ops++, last--) {
+		struct op first = *ops;
+
+		*ops = *last;
+		*last = first;
+	}
+}
+
+static void act(int self, struct batch batch, uint64_t *random)
+{
+	int mask = batch.apart ? next_random(random) % NR_INSTANCES : 0;
+	struct op ops[TSO_OPS + 1];
+
+	memcpy(ops, test.ops[self], sizeof(ops));
+	if (is_planted("unfenced"))
+		leave_out_fences(ops);
+	if (is_planted("backwards") && self >= test.nr_threads / 2) {
+		turn_around(ops);
+		batch.block = NR_INSTANCES;
+	}
+	for (int first = 0; first < NR_INSTANCES; first += batch.block)
+		run_block(ops, &batch, first, mask);
+}
+
+static unsigned int outcome_of(const struct batch *batch, int instance)
+{
+	unsigned int outcome = 0;
+
+	for (int i = 0; i < test.nr_registers; i++)
+		outcome |= outcome_digit(i, results[i][instance]);
+	for (int i = 0; i < TSO_LOCATIONS; i++)
+		outcome |= outcome_digit(TSO_REGISTERS + i, digit_of(load(cell(batch->layout, i, instance)), batch->base));
+	return outcome;
+}
+
+static void report(unsigned int outcome, const struct batch *batch, int instance)
+{
+	char text[TSO_DIGITS + 2];
+
+	outcome_print(&test, outcome, text);
+	violation("%s (%s): outcome %s is impossible: instance %d, %s, blocks of %d, batch %lu, x in page %lu, y in page %lu",
+		  kind->name, kind->text, text, instance, layout_name[batch->layout], batch->block, batch->base / STEP,
+		  page_number(cell(batch->layout, 0, instance)), page_number(cell(batch->layout, 1, instance)));
+}
+
+static void judge(int self, const struct batch *batch)
+{
+	for (int i = 0; i < NR_INSTANCES; i++) {
+		unsigned int outcome = outcome_of(batch, i);
+
+		seen[self].of[outcome]++;
+		if (!allowed[outcome])
+			report(outcome, batch, i);
+	}
+	look(self, NR_INSTANCES);
+}
+
+static void prepare(const struct batch *batch)
+{
+	for (int i = 0; i < NR_INSTANCES; i++)
+		for (int location = 0; location < TSO_LOCATIONS; location++)
+			store(cell(batch->layout, location, i), batch->base);
+}
+
+static void meet(uint64_t nth)
+{
+	xadd(&gate[0], 1);
+	spin_until(load(&gate[0]) >= nth * test.nr_threads, "meeting before or after a batch");
+}
+
+/* Who judges a batch also prepares the next: its vCPU has the pages when that begins. */
+static void judge_and_prepare(int self, uint64_t nth)
+{
+	struct batch batch = batch_of(nth), next = batch_of(nth + 1);
+
+	judge(self, &batch);
+	prepare(&next);
+	store(&gate[2], nth + 1);
+	if (nth >= (uint64_t)opt.iterations || time_is_up() || seconds_now() >= placing_end)
+		store(&gate[1], nth);
+}
+
+static void litmus_thread(int self)
+{
+	uint64_t first = load(&gate[2]), meetings = 0, random = 88172645463325252ull + self;
+
+	for (uint64_t nth = first; load(&gate[1]) < first; nth++) {
+		act(self, batch_of(nth), &random);
+		meet(++meetings);
+		if (nth % test.nr_threads == (uint64_t)self)
+			judge_and_prepare(self, nth);
+		meet(++meetings);
+	}
+}
+
+/* The first and the last vCPU first: on different hosts, if any are. Then any. */
+static void place_threads(int *where, int nth, uint64_t *random)
+{
+	int order[MAX_CPUS];
+
+	for (int i = 0; i < nr_threads; i++)
+		order[i] = cpu_of(i);
+	for (int i = nr_threads - 1; nth && i > 0; i--) {
+		int other = next_random(random) % (i + 1), kept = order[i];
+
+		order[i] = order[other];
+		order[other] = kept;
+	}
+	memcpy(where, order, test.nr_threads * sizeof(*where));
+	if (!nth)
+		where[test.nr_threads - 1] = cpu_of(nr_threads - 1);
+}
+
+static void run_batches(double seconds)
+{
+	uint64_t random = 362436069;
+	struct batch first = batch_of(1);
+	int where[MAX_CPUS];
+
+	memset(gate, 0, GUEST_PAGE);
+	gate[2] = 1;
+	prepare(&first);
+	for (int i = 0; i < NR_PLACINGS; i++) {
+		gate[0] = 0;
+		placing_end = seconds_now() + (part_end - seconds_now()) / (NR_PLACINGS - i);
+		place_threads(where, i, &random);
+		on_cpus(test.nr_threads, where, litmus_thread);
+	}
+}
+
+static uint64_t times_seen(unsigned int outcome)
+{
+	uint64_t times = 0;
+
+	for (int i = 0; i < TSO_THREADS; i++)
+		times += seen[i].of[outcome];
+	return times;
+}
+
+static void print_outcomes(void)
+{
+	uint64_t forbidden = 0, weak = 0;
+	char text[TSO_DIGITS + 2];
+
+	printf("litmus: %s (%s) in %lu batches:", kind->name, kind->text, gate[2] - 1);
+	for (unsigned int outcome = 0; outcome < TSO_OUTCOMES; outcome++) {
+		uint64_t times = times_seen(outcome);
+
+		if (!times)
+			continue;
+		outcome_print(&test, outcome, text);
+		printf(" %s:%lu", text, times);
+		forbidden += allowed[outcome] ? 0 : times;
+		weak += outcome_matches(&test, outcome, kind->weak) ? times : 0;
+	}
+	printf("; forbidden %lu", forbidden);
+	if (kind->allowed)
+		printf(", allowed %s %s", kind->weak, weak ? "seen" : "not seen");
+	printf("\n");
+}
+
+/* The model says of the outcome that names the test what the literature says. */
+static void check_verdict(void)
+{
+	bool possible = false;
+
+	for (unsigned int outcome = 0; outcome < TSO_OUTCOMES; outcome++)
+		if (allowed[outcome] && outcome_matches(&test, outcome, kind->weak))
+			possible = true;
+	if (possible != kind->allowed)
+		violation("the model %s %s of %s", possible ? "allows" : "forbids", kind->weak, kind->name);
+}
+
+static void check_kind(const struct part *part)
+{
+	kind = part->what;
+	litmus_parse(&test, kind->text);
+	tso_outcomes(&test, allowed);
+	check_verdict();
+	memset(seen, 0, sizeof(seen));
+	run_batches(part_end - seconds_now());
+	print_outcomes();
+}
+
+static int threads_of(const struct kind *kind)
+{
+	struct litmus parsed;
+
+	litmus_parse(&parsed, kind->text);
+	return parsed.nr_threads;
+}
+
+int main(int argc, char **argv)
+{
+	struct part parts[NR_KINDS];
+
+	opt.iterations = 1000000;
+	parse_options("litmus", argc, argv);
+	for (size_t i = 0; i < NR_KINDS; i++)
+		parts[i] = (struct part){ kinds[i].name, threads_of(&kinds[i]), check_kind, &kinds[i] };
+	cells = pages_alloc(2 * NR_PAIRS);
+	results = pages_alloc(TSO_REGISTERS);
+	gate = pages_alloc(1);
+	run_parts(parts, NR_KINDS);
+	return finish();
+}

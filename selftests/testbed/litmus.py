@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the programs of selftests/guest find in a guest over several hosts; their counts are shown.
+
+    scripts/testbed script selftests/testbed/litmus.py KERNEL MACHINE COUNTS [PROGRAM[:OPTION...]...]
+
+COUNTS: vCPUs on each host, 2+2. Programs as on the guest's command line, all of them by default.
+"""
+
+import re
+import sys
+
+from testbed import Testbed
+from testbed.cluster import Cluster
+from testbed.tap import Tap
+
+TESTS = ["litmus:-t:4", "memcheck:-t:2", "atomics:-t:2", "code:-t:1", "mappings:-t:1", "forks:-t:1", "diskio:-t:1"]
+# A ramdisk that QEMU opens with O_DIRECT: what the guest reads and writes is pinned on the host.
+DISK = "/dev/ram0"
+
+
+def show_counts(console, names):
+    for line in console.splitlines():
+        if re.match(rf"({'|'.join(names)}): ", line):
+            print("#", line.rstrip(), flush=True)
+
+
+def finds_nothing(cluster, machine, counts, tests):
+    names = [test.split(":")[0] for test in tests]
+    cluster.bed.hosts[0].run("modprobe brd rd_nr=1 rd_size=16384")
+    guest = cluster.start_guest(*counts, machine=machine, test=",".join(tests), disk=DISK, name="litmus",
+                                append="dvmm.limit=900")
+    try:
+        guest.finish(*names, timeout=1500)
+    finally:
+        show_counts(guest.output, names)
+    for host in cluster.bed.hosts:
+        cluster.wait_vm_gone(host)
+        assert not host.splats(), host.splats()
+
+
+def main(kernel, machine, layout, *tests):
+    tap = Tap()
+    counts = [int(count) for count in layout.split("+")]
+    with Testbed(hosts=len(counts), kernel=kernel) as bed:
+        cluster = Cluster(bed)
+        with tap.case(f"{len(counts)}_nodes_of_{kernel}_link_up"):
+            cluster.up()
+        with tap.case(f"{machine}_guest_on_{layout}_of_{kernel}_has_one_memory"):
+            finds_nothing(cluster, machine, counts, list(tests) or TESTS)
+        with tap.case("modules_unload_and_nothing_is_left"):
+            cluster.down()
+    tap.end()
+
+
+main(*sys.argv[1:])
