@@ -116,7 +116,7 @@ class Cluster:
         options.setdefault("cpus", sum(counts))
         options.setdefault("slow", guest.slowness())
         options["append"] = f"{BOOT_ALONE} {options.get('append', '')}"
-        if options.get("disk"):
+        if not (options.get("disk") or "/dev").startswith("/dev"):
             host.run(f"truncate -s 16M {options['disk']}")
         command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} -- {guest.qemu(**options)}"
         return SpanningGuest(self, host, host.start(f"exec {command}", show=show))

@@ -82,7 +82,7 @@ def qemu(cpus=2, mem="256M", machine="microvm", kernel="6.1", test="", disk=None
     """The shell command that runs the test guest with its console on stdin and stdout.
 
     test: as on the guest's command line, 'memcheck:-t:10,ipi'. disk: a scratch file
-    on the host that runs QEMU. mem sizes everything a guest sees. slow: see slowness();
+    on the host that runs QEMU, or a device, used with O_DIRECT. mem sizes everything a guest sees. slow: see slowness();
     times of the test are the guest's.
     """
     image, initrd = build(kernel)
@@ -92,7 +92,9 @@ def qemu(cpus=2, mem="256M", machine="microvm", kernel="6.1", test="", disk=None
              f"-kernel {shlex.quote(image)} -initrd {shlex.quote(initrd)} -append {shlex.quote(line)}"
              + (tsc_khz(slow) if machine == "microvm" or slow > 1 else "")]
     if disk:
-        words.append(f"-drive file={shlex.quote(disk)},format=raw,if=none,id=disk -device {DISKS[machine]},drive=disk")
+        cache = ",cache=none" if disk.startswith("/dev/") else ""
+        words.append(f"-drive file={shlex.quote(disk)},format=raw,if=none,id=disk{cache} "
+                     f"-device {DISKS[machine]},drive=disk")
     return " ".join([*words, options]).strip()
 
 
