@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define NR_PAGES	4
 #define PER_PAGE	16
@@ -94,8 +95,10 @@ static void write_versions(int self)
 	uint32_t version, first = load(&flag[0]) + 1;
 
 	for (version = first; version == first || is_my_turn(version - first); version++) {
-		if (is_planted("early"))
+		if (is_planted("early")) {
 			store(&flag[0], version);
+			usleep(100);	/* readers are slow: cpuid leaves a guest */
+		}
 		for (int i = 0; i < NR_FUNCTIONS; i++)
 			write_function(i, version);
 		store(&flag[0], version);
@@ -140,12 +143,23 @@ static void *executable_pages(size_t nr)
 	return pages;
 }
 
+/* Both lengths, so that even a mix of old and new (-b early) is code that returns. */
+static void write_first_versions(void)
+{
+	for (int i = 0; i < NR_FUNCTIONS; i++) {
+		write_function(i, 1);
+		write_function(i, 0);
+	}
+}
+
 /* Each thread writes in its turn. */
 static void check_code(const struct part *part)
 {
 	code = executable_pages(NR_PAGES + 1);
 	flag = pages_alloc(1);
 	acks = pages_alloc(nr_threads);
+	if (code)
+		write_first_versions();
 	for (writer = 0; code && writer < nr_threads; writer++) {
 		turn_end = seconds_now() + (part_end - seconds_now()) / (nr_threads - writer);
 		store(&flag[64], 0);

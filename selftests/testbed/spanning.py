@@ -13,7 +13,7 @@ from testbed.cluster import Cluster
 from testbed.tap import Tap
 
 TESTS = ("memcheck:-t:1:-k:atomics+ping-pong+message-passing+shootdown,litmus:-t:1:-k:SB-mfence+MP,"
-         "diskio,ipi:-t:1,cpuhot:-n:1")
+         "diskio:-k:blocks,ipi:-t:1,cpuhot:-n:1")
 
 
 def vcpus_are_where_they_belong(cluster, counts):
