@@ -382,6 +382,7 @@ int main(int argc, char **argv)
 	cells = pages_alloc(2 * NR_PAIRS);
 	results = pages_alloc(TSO_REGISTERS);
 	gate = pages_alloc(1);
+	printf("litmus: the first cells are in page %lu\n", page_number(cells));
 	run_parts(parts, NR_KINDS);
 	return finish();
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guest's memory checker finds a planted stale page: else it checks nothing.
+"""The guest's memory checkers find a planted stale page: else they check nothing.
 
     scripts/testbed script selftests/testbed/stale.py [KERNEL]
 
@@ -12,7 +12,8 @@ from testbed import Testbed, kernels
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TEST = "memcheck:-k:message-passing:-t:4:-n:1000000"
+TEST = "memcheck:-k:message-passing:-t:4:-n:1000000,litmus:-k:MP:-t:4"
+PAGES = {"memcheck": r"message-passing: data in page (\d+)", "litmus": r"first cells are in page (\d+)"}
 
 
 def plant(bed, page):
@@ -20,16 +21,12 @@ def plant(bed, page):
         host.run(f"echo {page} > /sys/module/dvmm_dsm/parameters/bug_page")
 
 
-def finds_stale_page(cluster):
-    guest = cluster.start_guest(1, 1, name="stale", test=TEST)
-    page = guest.wait(r"message-passing: data in page (\d+)")[1]
+def finds_stale_page(cluster, guest, program):
+    page = guest.wait(PAGES[program], timeout=400)[1]
     assert int(page), "the guest does not say which page it uses"
     plant(cluster.bed, page)
-    print("#", guest.wait(r"memcheck: VIOLATION: .*", timeout=400)[0])
-    guest.wait("DVMM-GUEST: memcheck FAIL", timeout=400)
-    guest.host.run("pkill -KILL -x qemu-system-x86")
-    for host in cluster.bed.hosts:
-        cluster.wait_vm_gone(host)
+    print("#", guest.wait(rf"{program}: VIOLATION: .*", timeout=400)[0])
+    guest.wait(f"DVMM-GUEST: {program} FAIL", timeout=400)
 
 
 def main(kernel="6.1"):
@@ -37,9 +34,15 @@ def main(kernel="6.1"):
     release = kernels.find(kernel)
     with Testbed(hosts=2, kernel=kernel, modules=f"{kernels.TOP}/build/bug/{release}") as bed:
         cluster = Cluster(bed)
-        with tap.case(f"guest_finds_a_stale_page_of_{kernel}"):
+        with tap.case(f"nodes_of_{kernel}_link_up"):
             cluster.up()
-            finds_stale_page(cluster)
+        guest = cluster.start_guest(1, 1, name="stale", test=TEST)
+        for program in PAGES:
+            with tap.case(f"{program}_finds_a_stale_page_of_{kernel}"):
+                finds_stale_page(cluster, guest, program)
+        guest.host.run("pkill -KILL -x qemu-system-x86")
+        for host in bed.hosts:
+            cluster.wait_vm_gone(host)
         with tap.case("modules_unload_and_nothing_is_left"):
             cluster.down()
     tap.end()
