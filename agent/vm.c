@@ -216,6 +216,62 @@ json_t *method_mem_list(struct request *request)
 	return collect(request, add_mems);
 }
 
+/* ---- pages that nodes fight over ---- */
+
+static json_t *nodes_of(struct agent *agent, uint64_t set)
+{
+	json_t *nodes = json_array();
+	char number[16];
+
+	for (uint32_t id = 0; id < DVMM_MAX_NODES; id++)
+		if (set >> id & 1)
+			json_array_append_new(nodes, json_string(config_node_name(&agent->config, id,
+										  number)));
+	return nodes;
+}
+
+static json_t *page_row(struct agent *agent, const struct dvmm_vm_get *vm,
+			const struct dvmm_mem_page *page)
+{
+	char number[16], name[40], gpa[24];
+
+	snprintf(name, sizeof(name), "%u:%llu", page->mem_id, page->page);
+	snprintf(gpa, sizeof(gpa), "0x%llx", page->gpa);
+	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+			 "vm", vm->out_name,
+			 "page", name,
+			 "mem", (json_int_t)page->mem_id,
+			 "index", (json_int_t)page->page,
+			 "gpa", page->gpa == DVMM_NO_GPA ? json_null() : json_string(gpa),
+			 "home", config_node_name(&agent->config, page->home, number),
+			 "nodes", nodes_of(agent, page->nodes),
+			 "heat", (json_int_t)page->heat,
+			 "read_misses", (json_int_t)page->read_misses,
+			 "write_misses", (json_int_t)page->write_misses,
+			 "takes", (json_int_t)page->takes,
+			 "invalidations", (json_int_t)page->invalidations,
+			 "put_off", (json_int_t)page->put_off,
+			 "wait_ns", count_if(page->waits, page->waits ? page->wait_ns / page->waits : 0));
+}
+
+static int add_pages(struct collection *collection, const struct dvmm_vm_get *vm)
+{
+	struct dvmm_mem_page pages[DVMM_MEM_TOP_MAX];
+	uint32_t nr = DVMM_MEM_TOP_MAX;
+	int err = dvmm_mem_top(collection->agent->control, vm->vm_id, pages, &nr);
+
+	for (uint32_t i = 0; !err && i < nr; i++)
+		json_array_append_new(collection->list, page_row(collection->agent, vm, &pages[i]));
+	return err;
+}
+
+json_t *method_mem_top(struct request *request)
+{
+	if (!json_is_string(json_object_get(request->params, "vm")))
+		return request_fail(request, RPC_INVALID, "mem.top needs a VM");
+	return collect(request, add_pages);
+}
+
 /* ---- making ---- */
 
 static int fill_place(struct request *request, json_t *place, struct dvmm_vcpu_place *ret_place)

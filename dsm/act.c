@@ -46,7 +46,7 @@ static void send(struct op *op, const struct proto_action *action)
 	u64 to = action->to;
 	u8 node;
 
-	trace_dsm_send(&op->ref, &action->msg, to);
+	trace_dsm_send(&op->ref, &action->msg, to, __ffs64(to));
 	for (; to; to &= to - 1) {
 		node = __ffs64(to);
 		if (node == vm_of(op)->self)
@@ -59,7 +59,7 @@ static void send(struct op *op, const struct proto_action *action)
 
 static void send_page(struct op *op, const struct proto_action *action)
 {
-	trace_dsm_send(&op->ref, &action->msg, action->to);
+	trace_dsm_send(&op->ref, &action->msg, action->to, __ffs64(action->to));
 	vm_stat(vm_of(op), pages_sent);
 	serve_send_page(op->ref.mem, __ffs64(action->to), &action->msg,
 			op->ref.page->frame);
@@ -235,6 +235,7 @@ static int take(struct op *op, const struct proto_event *ev,
 		take_defer(op, ev, 0);
 		return err;
 	}
+	heat_taken(&op->ref, ev->requester);
 	if (!proto_can_write(page->node.state)) {
 		vm_stat(vm_of(op), invalidations);
 		page_invalidated(&op->ref);
@@ -266,7 +267,7 @@ static int node_event(struct op *op, const struct proto_event *ev,
 static int one_event(struct op *op, const struct proto_event *ev,
 		     enum proto_access *out_access)
 {
-	trace_dsm_event(&op->ref, ev, ev->from);
+	trace_dsm_event(&op->ref, ev, ev->from, vm_of(op)->self);
 	if (proto_is_for_home(ev->event))
 		return home_event(op, ev);
 	return node_event(op, ev, out_access);
@@ -322,6 +323,7 @@ static void count_request(struct op *op, u8 want, u8 state_before)
 	struct dsm_vm *vm = vm_of(op);
 
 	vm_stat(vm, faults);
+	heat_missed(&op->ref, want);
 	if (want == PROTO_READ)
 		vm_stat(vm, faults_remote_read);
 	else if (state_before == PROTO_S)

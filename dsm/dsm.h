@@ -100,4 +100,12 @@ int dsm_map(struct dsm_vm *vm, const struct dsm_segment *segments, u32 nr,
  */
 int dsm_mem_get_info(struct dsm_vm *vm, struct dvmm_mem_get *out);
 
+/**
+ * dsm_mem_top() - the pages that are taken from this node most often, hottest first
+ * @pages: room for DVMM_MEM_TOP_MAX; gpa is left to the layer that knows memslots
+ *
+ * May sleep. Return: how many there are
+ */
+u32 dsm_mem_top(struct dsm_vm *vm, struct dvmm_mem_page *pages);
+
 #endif

@@ -128,6 +128,7 @@ int fault_wait(const struct page_ref *ref)
 	} while (!left);
 	vm_stat_add(ref->mem->vm, DVMM_STAT_VM_fault_wait_ns,
 		    ktime_get_ns() - start);
+	heat_waited(ref, ktime_get_ns() - start);
 	return left < 0 ? left : 0;
 }
 
@@ -145,6 +146,7 @@ static bool wait_briefly(const struct page_ref *ref)
 					   ns_to_ktime(brief));
 	vm_stat_add(ref->mem->vm, DVMM_STAT_VM_fault_wait_ns,
 		    ktime_get_ns() - start);
+	heat_waited(ref, ktime_get_ns() - start);
 	return is_settled(ref);
 }
 

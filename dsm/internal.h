@@ -78,6 +78,10 @@ struct evict {
 	long nr_apart; /* steps the first hand is ahead */
 };
 
+/* ---- heat.c: the pages that nodes fight over ---- */
+
+struct heat;
+
 /* ---- vm.c: the memory of one VM on this node ---- */
 
 struct dsm_vm {
@@ -104,6 +108,7 @@ struct dsm_vm {
 	struct regain regain;
 	struct prefetch prefetch;
 	struct evict evict;
+	struct heat *heat;
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
@@ -310,6 +315,15 @@ void evict_wait_for_room(struct dsm_vm *vm); /* at most for a while. Killable; t
 void evict_put_ended(struct dsm_vm *vm, bool kept);
 int evict_init(void);
 void evict_exit(void);
+
+/* ---- heat.c: may miss some; never waits, but heat_init_vm() may sleep ---- */
+
+int heat_init_vm(struct dsm_vm *vm); /* -ENOMEM */
+void heat_free_vm(struct dsm_vm *vm);
+void heat_taken(const struct page_ref *ref, u8 requester); /* page lock; the state is still the old one */
+void heat_missed(const struct page_ref *ref, u8 want); /* needs the wire */
+void heat_waited(const struct page_ref *ref, u64 ns);
+void heat_put_off(const struct page_ref *ref); /* a take */
 
 /* ---- fault.c ---- */
 

@@ -362,6 +362,14 @@ static inline bool proto_is_take(u8 event)
 	return proto_class_of(event) == PROTO_CLASS_FORWARD;
 }
 
+/* Who began the transaction that a message to @receiver, or its local event, is of. */
+static inline u8 proto_requester(const struct proto_event *ev, u8 receiver)
+{
+	if (proto_is_take(ev->event))
+		return ev->requester;
+	return proto_is_for_home(ev->event) ? ev->from : receiver;
+}
+
 static inline bool proto_can_read(u8 state)
 {
 	return state == PROTO_S || state == PROTO_E || state == PROTO_M ||

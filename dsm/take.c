@@ -99,7 +99,8 @@ void take_defer(struct op *op, const struct proto_event *ev, u32 us)
 		us = take->backoff_us;
 		take->backoff_us = min(us * 2, BACKOFF_MAX_US);
 	}
-	trace_dsm_defer(&op->ref, ev, us);
+	trace_dsm_defer(&op->ref, ev, us, op->ref.mem->vm->self);
+	heat_put_off(&op->ref);
 	hrtimer_start(&take->timer, ns_to_ktime((u64)us * NSEC_PER_USEC),
 		      HRTIMER_MODE_REL);
 }

@@ -109,6 +109,7 @@ static void vm_free(struct kref *ref)
 	struct dsm_vm *vm = container_of(ref, struct dsm_vm, ref);
 
 	xa_destroy(&vm->mems);
+	heat_free_vm(vm);
 	mutex_destroy(&vm->lock);
 	kfree_rcu(vm, rcu);
 }
@@ -160,6 +161,9 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	evict_init_vm(vm);
 	vm_list_nodes(vm);
 
+	err = heat_init_vm(vm);
+	if (err)
+		goto free_vm;
 	err = -EINVAL;
 	if (!vm_has_node(vm, vm->self) || !vm_has_node(vm, origin))
 		goto free_vm;

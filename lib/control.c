@@ -118,6 +118,24 @@ int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_ge
 	return err;
 }
 
+int dvmm_mem_top(int control, uint32_t vm_id, struct dvmm_mem_page *pages, uint32_t *nr)
+{
+	struct dvmm_mem_top top = {
+		.vm_id = vm_id,
+		.nr = *nr,
+		.page_bytes = sizeof(*pages),
+		.pages = user_pointer(pages),
+	};
+	int err = call(control, DVMM_MEM_TOP, &top);
+
+	if (err)
+		return err;
+	/* There may be more than there was room for. */
+	if (top.nr < *nr)
+		*nr = top.nr;
+	return 0;
+}
+
 int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *nr_vcpus)
 {
 	struct dvmm_slice_open slice = {

@@ -79,6 +79,13 @@ int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_
 int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_get *ret_mem);
 
 /**
+ * dvmm_mem_top() - the pages of a VM that nodes fight over, hottest first
+ * @pages: room for @nr
+ * @nr: in: room; out: how many were written, at most DVMM_MEM_TOP_MAX
+ */
+int dvmm_mem_top(int control, uint32_t vm_id, struct dvmm_mem_page *pages, uint32_t *nr);
+
+/**
  * dvmm_slice_open() - make this process the slice of a VM
  * @vcpu_ids: filled with the ids of the vCPUs placed here
  * @nr_vcpus: in: room at @vcpu_ids; out: how many there are

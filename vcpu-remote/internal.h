@@ -106,11 +106,16 @@ struct vm {
 	struct slice *slice; /* slice.c; NULL at the origin */
 };
 
-/* A memslot: at the origin the VMM's, on a slice the slice's. */
+/* A memslot: at the origin the VMM's, on a slice the slice's. Replaced, not changed,
+ * but for gpa, so that memslot_gpa() may look at any time.
+ */
 struct slot {
+	struct rcu_head rcu;
 	u64 gpa;
 	u64 bytes;
 	unsigned long hva;
+	u32 nr_segments;
+	struct dsm_segment segments[];
 };
 
 static inline bool vm_is_origin(const struct vm *vm)
@@ -201,6 +206,11 @@ bool extension_may_enable(unsigned long cap); /* by KVM_ENABLE_CAP on the VM */
 long memslot_set(struct vm *vm, struct file *real, void __user *user);
 long memslot_get_dirty_log(struct vm *vm, struct file *real, void __user *user);
 int memslot_set_here(struct vm *vm, struct job *job, unsigned long scratch); /* slice: MEMSLOT */
+/* of a page of a memory object, or DVMM_NO_GPA; any context */
+u64 memslot_gpa(struct vm *vm, u32 mem, u64 page);
+
+/* top.c: DVMM_MEM_TOP */
+long mem_top_ioctl(struct file *file, void *arg);
 
 /* ioeventfd.c: doorbells of vCPUs that live elsewhere */
 long ioeventfd_set(struct vm *vm, struct file *real, void __user *user);

@@ -12,52 +12,89 @@
 #include <linux/uaccess.h>
 #include "internal.h"
 
-static int keep_slot(struct vm *vm, u32 id, u64 gpa, u64 bytes, unsigned long hva)
+static void free_slot(struct slot *slot)
 {
-	struct slot *slot = xa_load(&vm->slots, id);
+	if (slot)
+		kfree_rcu(slot, rcu);
+}
 
-	if (!slot) {
-		slot = kzalloc(sizeof(*slot), GFP_KERNEL);
-		if (!slot)
-			return -ENOMEM;
-		if (xa_is_err(xa_store(&vm->slots, id, slot, GFP_KERNEL))) {
-			kfree(slot);
-			return -ENOMEM;
-		}
+static int keep_slot(struct vm *vm, const struct kvm_userspace_memory_region *region,
+		     const struct dsm_segment *segments, u32 nr)
+{
+	struct slot *slot, *old;
+
+	slot = kzalloc(struct_size(slot, segments, nr), GFP_KERNEL);
+	if (!slot)
+		return -ENOMEM;
+	slot->gpa = region->guest_phys_addr;
+	slot->bytes = region->memory_size;
+	slot->hva = region->userspace_addr;
+	slot->nr_segments = nr;
+	memcpy(slot->segments, segments, nr * sizeof(*segments));
+	old = xa_store(&vm->slots, region->slot, slot, GFP_KERNEL);
+	if (xa_is_err(old)) {
+		kfree(slot);
+		return -ENOMEM;
 	}
-	*slot = (struct slot){ .gpa = gpa, .bytes = bytes, .hva = hva };
+	free_slot(old);
 	return 0;
 }
 
 static void forget_slot(struct vm *vm, u32 id)
 {
-	kfree(xa_erase(&vm->slots, id));
+	free_slot(xa_erase(&vm->slots, id));
+}
+
+static u64 slot_gpa(const struct slot *slot, u32 mem, u64 offset)
+{
+	u64 gpa = READ_ONCE(slot->gpa);
+	u32 i;
+
+	for (i = 0; i < slot->nr_segments; i++) {
+		const struct dsm_segment *segment = &slot->segments[i];
+
+		if (segment->mem == mem && offset >= segment->offset &&
+		    offset - segment->offset < segment->bytes)
+			return gpa + offset - segment->offset;
+		gpa += segment->bytes;
+	}
+	return DVMM_NO_GPA;
+}
+
+u64 memslot_gpa(struct vm *vm, u32 mem, u64 page)
+{
+	u64 gpa = DVMM_NO_GPA;
+	struct slot *slot;
+	unsigned long id;
+
+	rcu_read_lock();
+	xa_for_each(&vm->slots, id, slot) {
+		gpa = slot_gpa(slot, mem, page << PAGE_SHIFT);
+		if (gpa != DVMM_NO_GPA)
+			break;
+	}
+	rcu_read_unlock();
+	return gpa;
 }
 
 /* ---- origin ---- */
 
-static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_region *region)
+static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_region *region,
+			  struct dsm_segment *segments, u32 *out_nr)
 {
-	struct dsm_segment *segments;
-	u32 nr = 0;
-	int err;
+	int err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
+			    vm->home_policy, segments, out_nr);
 
-	segments = kcalloc(DSM_MAX_SEGMENTS, sizeof(*segments), GFP_KERNEL);
-	if (!segments)
-		return -ENOMEM;
-	err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
-			vm->home_policy, segments, &nr);
-	if (err)
-		vm_unsupported(vm, "memory slot %#x of %llu bytes cannot be shared: error %d",
-			       region->slot, region->memory_size, -err);
-	else
-		err = ship_memslot_all(vm, region, segments, nr);
-	kfree(segments);
+	if (!err)
+		return ship_memslot_all(vm, region, segments, *out_nr);
+	vm_unsupported(vm, "memory slot %#x of %llu bytes cannot be shared: error %d",
+		       region->slot, region->memory_size, -err);
 	return err;
 }
 
 static long set_real(struct vm *vm, struct file *real,
-		     const struct kvm_userspace_memory_region *region, void __user *user)
+		     const struct kvm_userspace_memory_region *region,
+		     const struct dsm_segment *segments, u32 nr, void __user *user)
 {
 	long err = real_ioctl(real, KVM_SET_USER_MEMORY_REGION, (unsigned long)user);
 
@@ -70,8 +107,24 @@ static long set_real(struct vm *vm, struct file *real,
 		forget_slot(vm, region->slot);
 		return 0;
 	}
-	return keep_slot(vm, region->slot, region->guest_phys_addr,
-			 region->memory_size, region->userspace_addr);
+	return keep_slot(vm, region, segments, nr);
+}
+
+static long add_slot(struct vm *vm, struct file *real,
+		     const struct kvm_userspace_memory_region *region, void __user *user)
+{
+	struct dsm_segment *segments;
+	u32 nr = 0;
+	long err;
+
+	segments = kcalloc(DSM_MAX_SEGMENTS, sizeof(*segments), GFP_KERNEL);
+	if (!segments)
+		return -ENOMEM;
+	err = adopt_and_ship(vm, region, segments, &nr);
+	if (!err)
+		err = set_real(vm, real, region, segments, nr, user);
+	kfree(segments);
+	return err;
 }
 
 static long set_slot(struct vm *vm, struct file *real, void __user *user)
@@ -81,13 +134,12 @@ static long set_slot(struct vm *vm, struct file *real, void __user *user)
 
 	if (copy_from_user(&region, user, sizeof(region)))
 		return -EFAULT;
-	if (!region.memory_size && !xa_load(&vm->slots, region.slot))
-		return -EINVAL;
 	if (region.memory_size)
-		err = adopt_and_ship(vm, &region);
-	else
-		err = ship_memslot_all(vm, &region, NULL, 0);
-	return err ?: set_real(vm, real, &region, user);
+		return add_slot(vm, real, &region, user);
+	if (!xa_load(&vm->slots, region.slot))
+		return -EINVAL;
+	err = ship_memslot_all(vm, &region, NULL, 0);
+	return err ?: set_real(vm, real, &region, NULL, 0, user);
 }
 
 long memslot_set(struct vm *vm, struct file *real, void __user *user)
@@ -221,39 +273,44 @@ static struct dsm_segment *take_segments(const struct dvmm_wire_segment *wire, u
 	return segments;
 }
 
-static long map_here(struct vm *vm, const struct dvmm_wire_segment *wire, u32 nr,
+static long map_here(struct vm *vm, const struct dsm_segment *segments, u32 nr,
 		     u64 expected, unsigned long *out_hva)
 {
-	struct dsm_segment *segments = take_segments(wire, nr);
 	u64 bytes = 0;
-	long err;
 	u32 i;
 
-	if (!segments)
-		return -ENOMEM;
 	for (i = 0; i < nr; i++)
 		bytes += segments[i].bytes;
-	err = bytes == expected ? dsm_map(vm->dsm, segments, nr, out_hva) : -EINVAL;
-	kfree(segments);
-	return err;
+	return bytes == expected ? dsm_map(vm->dsm, segments, nr, out_hva) : -EINVAL;
 }
 
-static long add_here(struct vm *vm, struct kvm_userspace_memory_region *region,
-		     const struct dvmm_wire_segment *wire, u32 nr,
-		     unsigned long scratch)
+static long add_segments(struct vm *vm, struct kvm_userspace_memory_region *region,
+			 const struct dsm_segment *segments, u32 nr, unsigned long scratch)
 {
 	unsigned long hva;
-	long err = map_here(vm, wire, nr, region->memory_size, &hva);
+	long err = map_here(vm, segments, nr, region->memory_size, &hva);
 
 	if (err)
 		return err;
 	region->userspace_addr = hva;
 	err = set_region(vm, region, scratch);
 	if (!err)
-		err = keep_slot(vm, region->slot, region->guest_phys_addr,
-				region->memory_size, hva);
+		err = keep_slot(vm, region, segments, nr);
 	if (err)
 		vm_munmap(hva, region->memory_size);
+	return err;
+}
+
+static long add_here(struct vm *vm, struct kvm_userspace_memory_region *region,
+		     const struct dvmm_wire_segment *wire, u32 nr, unsigned long scratch)
+{
+	struct dsm_segment *segments = take_segments(wire, nr);
+	long err;
+
+	if (!segments)
+		return -ENOMEM;
+	err = add_segments(vm, region, segments, nr, scratch);
+	kfree(segments);
 	return err;
 }
 
@@ -268,7 +325,7 @@ static long change_here(struct vm *vm, struct kvm_userspace_memory_region *regio
 	region->userspace_addr = slot->hva;
 	err = set_region(vm, region, scratch);
 	if (!err)
-		slot->gpa = region->guest_phys_addr;
+		WRITE_ONCE(slot->gpa, region->guest_phys_addr);
 	return err;
 }
 

@@ -16,6 +16,7 @@
  * @params: what the arguments are called in the request
  * @nr_required: of them
  * @columns: of the answer; ends with a key of NULL
+ * @nr_keys: so many columns, from the first, name a row; 0: --watch shows no rates
  */
 struct command {
 	const char *noun;
@@ -27,10 +28,10 @@ struct command {
 	int nr_required;
 	const struct column *columns;
 	unsigned int flags;
+	int nr_keys;
 };
 #define COMMAND_ONE 1 /* the answer is one object */
 #define COMMAND_FOLLOW 2 /* --follow shows what comes */
-#define COMMAND_RATES 4 /* --watch adds rates of change */
 
 /** commands - ends with a noun of NULL */
 extern const struct command commands[];

@@ -4,15 +4,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "../run/run.h"
 #include "client.h"
 #include "commands.h"
+#include "rates.h"
 
 struct options {
 	const char *socket;
 	struct how how;
 	double watch_s; /* 0: show once */
+	size_t nr_rows; /* to show at most; 0: all */
 	bool follow;
 	bool help;
 	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
@@ -23,6 +26,7 @@ struct options {
 static const struct argp_option argp_options[] = {
 	{ "output", 'o', "FORMAT", 0, "table, wide, json, csv or name", 0 },
 	{ "no-headings", 'H', NULL, 0, "Leave out the headings", 0 },
+	{ "rows", 'n', "N", 0, "Only the first N rows", 0 },
 	{ "watch", 'w', "SECONDS", OPTION_ARG_OPTIONAL, "Show again every second (or SECONDS)", 0 },
 	{ "follow", 'f', NULL, 0, "event list: go on with what happens", 0 },
 	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
@@ -39,6 +43,14 @@ static int take_watch(struct options *options, const char *arg)
 		return 0;
 	options->watch_s = strtod(arg, &end);
 	return *end || options->watch_s < 0.1 || options->watch_s > 86400 ? EINVAL : 0;
+}
+
+static int take_nr_rows(struct options *options, const char *arg)
+{
+	char *end;
+
+	options->nr_rows = strtoul(arg, &end, 10);
+	return *end || *arg == '-' || !options->nr_rows ? EINVAL : 0;
 }
 
 static void take_word(struct options *options, char *word, struct argp_state *state)
@@ -65,6 +77,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'H':
 		options->how.headings = false;
+		return 0;
+	case 'n':
+		if (take_nr_rows(options, arg))
+			argp_error(state, "'%s' is not a number of rows", arg);
 		return 0;
 	case 'w':
 		if (take_watch(options, arg))
@@ -154,21 +170,10 @@ static void show(const struct command *command, json_t *result, const struct how
 	fflush(stdout);
 }
 
-/* The rows of two answers come in the same order as long as no object comes or goes. */
-static void add_rates(json_t *rows, json_t *earlier, double seconds)
+static void cut(json_t *result, const struct options *options)
 {
-	json_t *row, *before;
-	size_t i;
-
-	json_array_foreach(rows, i, row) {
-		json_int_t value = json_integer_value(json_object_get(row, "value"));
-
-		before = json_array_get(earlier, i);
-		if (!json_equal(json_object_get(row, "object"), json_object_get(before, "object")))
-			before = NULL;
-		value -= before ? json_integer_value(json_object_get(before, "value")) : value;
-		json_object_set_new(row, "per_second", json_real(value / seconds));
-	}
+	while (options->nr_rows && json_array_size(result) > options->nr_rows)
+		json_array_remove(result, json_array_size(result) - 1);
 }
 
 static int show_once(struct client *client, const struct command *command, json_t *params,
@@ -179,27 +184,51 @@ static int show_once(struct client *client, const struct command *command, json_
 
 	if (status)
 		return status;
+	cut(result, options);
 	show(command, result, &options->how);
 	json_decref(result);
 	return STATUS_OK;
 }
 
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* A terminal is redrawn; elsewhere rows follow rows, under one heading. */
+static void show_again(const struct command *command, json_t *result, struct how *how)
+{
+	if (isatty(STDOUT_FILENO))
+		fputs("\033[H\033[2J", stdout);
+	show(command, result, how);
+	if (!isatty(STDOUT_FILENO))
+		how->headings = false;
+}
+
 static int watch(struct client *client, const struct command *command, json_t *params,
 		 const struct options *options)
 {
-	const char *clear = isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "";
+	struct how how = options->how;
 	json_t *earlier = NULL, *result;
+	double before = 0, now;
 	int status;
 
+	how.is_stream = !isatty(STDOUT_FILENO);
 	while (!(status = client_call(client, command->method, json_incref(params), &result, NULL))) {
-		if (command->flags & COMMAND_RATES)
-			add_rates(result, earlier, options->watch_s);
-		fputs(clear, stdout);
-		show(command, result, &options->how);
+		now = now_s();
+		if (command->nr_keys)
+			rates_add(command->columns, command->nr_keys, result, earlier, now - before);
+		json_decref(earlier);
+		earlier = json_deep_copy(result);
+		before = now;
+		cut(result, options);
+		show_again(command, result, &how);
+		json_decref(result);
 		if (ferror(stdout))
 			break;
-		json_decref(earlier);
-		earlier = result;
 		usleep(options->watch_s * 1e6);
 	}
 	json_decref(earlier);

@@ -61,9 +61,23 @@ static void format_time(json_int_t time_ns, char *text, size_t size)
 	snprintf(text + len, size - len, ".%03d", (int)(time_ns / 1000000 % 1000));
 }
 
+static void format_list(json_t *list, char *text, size_t size)
+{
+	size_t len = 0, i;
+	json_t *word;
+
+	*text = '\0';
+	json_array_foreach(list, i, word) {
+		snprintf(text + len, size - len, "%s%s", i ? "," : "", json_string_value(word));
+		len += strlen(text + len);
+	}
+}
+
 static void format_plain(json_t *value, char *text, size_t size)
 {
-	if (json_is_string(value))
+	if (json_array_size(value))
+		format_list(value, text, size);
+	else if (json_is_string(value))
 		snprintf(text, size, "%s", json_string_value(value));
 	else if (json_is_integer(value))
 		snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
@@ -187,21 +201,22 @@ static json_t *chosen_keys(const struct column *columns, json_t *row)
 	return chosen;
 }
 
-static void print_json(FILE *out, json_t *json)
+static void print_json(FILE *out, json_t *json, const struct how *how)
 {
-	json_dumpf(json, out, JSON_INDENT(2));
+	json_dumpf(json, out, how->is_stream ? JSON_COMPACT : JSON_INDENT(2));
 	fputc('\n', out);
 	json_decref(json);
 }
 
-static void print_rows_json(FILE *out, const struct column *columns, json_t *rows)
+static void print_rows_json(FILE *out, const struct column *columns, json_t *rows,
+			    const struct how *how)
 {
 	json_t *list = json_array(), *row;
 	size_t i;
 
 	json_array_foreach(rows, i, row)
 		json_array_append_new(list, chosen_keys(columns, row));
-	print_json(out, list);
+	print_json(out, list, how);
 }
 
 /* RFC 4180 */
@@ -275,7 +290,7 @@ void table_print(FILE *out, const struct column *columns, json_t *rows, const st
 		print_table(out, columns, rows, how);
 		break;
 	case FORMAT_JSON:
-		print_rows_json(out, columns, rows);
+		print_rows_json(out, columns, rows, how);
 		break;
 	case FORMAT_CSV:
 		print_csv(out, columns, rows, how->headings);
@@ -308,7 +323,7 @@ void table_print_one(FILE *out, const struct column *columns, json_t *row, const
 	json_t *rows;
 
 	if (how->format == FORMAT_JSON) {
-		print_json(out, chosen_keys(columns, row));
+		print_json(out, chosen_keys(columns, row), how);
 		return;
 	}
 	if (how->format == FORMAT_TABLE || how->format == FORMAT_WIDE) {

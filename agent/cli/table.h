@@ -33,12 +33,14 @@ enum look {
  * struct column - one of a listing
  * @key: in the rows and in JSON
  * @heading: in tables; CSV has the keys
+ * @rate_of: the key whose change per second this is, see rates.h; or NULL
  */
 struct column {
 	const char *key;
 	const char *heading;
 	enum look look;
 	unsigned int flags;
+	const char *rate_of;
 };
 #define COLUMN_WIDE 1 /* not in FORMAT_TABLE */
 #define COLUMN_OPTIONAL 2 /* only when the first row has it */
@@ -47,6 +49,7 @@ struct how {
 	enum format format;
 	bool headings;
 	bool colours;
+	bool is_stream; /* JSON: a line each time */
 };
 
 /** table_print() - @rows: array of objects; @columns ends with a key of NULL */

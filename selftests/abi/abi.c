@@ -110,6 +110,8 @@ static const struct ioctl_case cases[] = {
 	  { OFF(dvmm_vcpu_get, reserved) } },
 	{ "mem_get", DVMM_MEM_GET, sizeof(struct dvmm_mem_get), sizeof(struct dvmm_mem_get),
 	  { OFF(dvmm_mem_get, reserved) } },
+	{ "mem_top", DVMM_MEM_TOP, sizeof(struct dvmm_mem_top), sizeof(struct dvmm_mem_top),
+	  { OFF(dvmm_mem_top, reserved) } },
 	{ "slice_open", DVMM_SLICE_OPEN, sizeof(struct dvmm_slice_open), sizeof(struct dvmm_slice_open),
 	  { OFF(dvmm_slice_open, reserved) } },
 };
@@ -327,6 +329,42 @@ static void check_stat(void)
 	expect("stat_get", "bad_values_pointer", EFAULT, get_stat(DVMM_STAT_NODE, 0, 64, (void *)8, &nr));
 }
 
+/* ---- hot pages ---- */
+
+static int get_top(unsigned int vm_id, unsigned int page_bytes, void *pages, unsigned int *out_nr)
+{
+	struct dvmm_mem_top top = {
+		.size = sizeof(top), .vm_id = vm_id, .nr = DVMM_MEM_TOP_MAX,
+		.page_bytes = page_bytes, .pages = (uintptr_t)pages,
+	};
+	int ret = try(control, DVMM_MEM_TOP, &top);
+
+	*out_nr = top.nr;
+	return ret;
+}
+
+static void check_top(void)
+{
+	struct dvmm_vm_create vm = { .size = sizeof(vm), .name = "top", .uuid = { 1 } };
+	struct dvmm_mem_page pages[DVMM_MEM_TOP_MAX];
+	unsigned int nr, bytes = sizeof(pages[0]);
+
+	if (try(control, DVMM_MEM_TOP, NULL) == ENOTTY) {
+		printf("ok %d - mem_top # SKIP its module is not loaded\n", ++nr_tests);
+		return;
+	}
+	expect("mem_top", "unknown_vm", ENOENT, get_top(0, bytes, pages, &nr));
+	expect("vm_create", "for_mem_top", 0, try(control, DVMM_VM_CREATE, &vm));
+	expect("mem_top", "without_bytes_of_a_page", EINVAL, get_top(vm.out_vm_id, 0, pages, &nr));
+	expect("mem_top", "short_page", EINVAL, get_top(vm.out_vm_id, bytes - 8, pages, &nr));
+	expect("mem_top", "odd_page", EINVAL, get_top(vm.out_vm_id, bytes + 4, pages, &nr));
+	expect("mem_top", "page_longer_than_a_page", E2BIG, get_top(vm.out_vm_id, 4104, pages, &nr));
+	expect("mem_top", "longer_page_is_taken", 0, get_top(vm.out_vm_id, bytes + 8, pages, &nr));
+	expect("mem_top", "of_a_fresh_vm", 0, get_top(vm.out_vm_id, bytes, pages, &nr));
+	report(nr == 0, "mem_top", "says_how_many_there_are");
+	close(vm.out_fd);
+}
+
 /* ---- events ---- */
 
 static void check_events(void)
@@ -389,6 +427,7 @@ int main(int argc, char **argv)
 	check_longer();
 	check_link();
 	check_stat();
+	check_top();
 	check_events();
 	check_rights();
 	printf("1..%d\n", nr_tests);

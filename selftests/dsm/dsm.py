@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled]]]."""
+"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled | seen]]]."""
 
 import os
+import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -177,6 +179,51 @@ def pooled(tap, bed):
     end(nodes)
 
 
+# What can be seen
+
+
+def contended_page_is_on_top(nodes):
+    """Behind a thousand pages that were taken once; the counts are right, and who fights is known."""
+    nodes[0].ask("fill 1", 120)
+    nodes[1].ask("verify 1", 120)
+    for node in nodes:
+        trace.record(node.host)
+    together(nodes, "test pingpong 40 1", 120)
+    tops = [node.top() for node in nodes]
+    for node, top in zip(nodes, tops):
+        print(f"# {node.host}", *top[:3], sep="\n#   ", flush=True)
+    for top in tops[:2]:
+        assert len(top) <= 64, len(top)
+        assert top[0]["page"] == "1:2" and top[0]["nodes"] & 6 == 6 and top[0]["home"] == 1, top[0]
+        assert top[0]["takes"] + top[0]["inv"] >= 40 and top[0]["heat"], top[0]
+        assert top[0]["waits"] and top[0]["ns"], top[0]
+
+
+def story_is_complete(nodes):
+    """Of what was recorded since, told by two nodes (or more)."""
+    os.makedirs(f"{BUILD}/traces", exist_ok=True)
+    files = [shutil.copy(trace.recorded(node.host), f"{BUILD}/traces/story-{node.host}.trace") for node in nodes]
+    done = subprocess.run(["scripts/page-story", *files, "--page", "1:2"], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with open(f"{BUILD}/traces/story.txt", "w", encoding="utf-8") as out:
+        out.write(done.stdout)
+    lines = done.stdout.splitlines()
+    print("", *lines[:12], *lines[-4:], sep="\n# ", flush=True)
+    assert done.returncode == 0, "the story is not complete"
+    handed_over = [line for line in lines if " Data " in line]
+    assert len(handed_over) >= 80, len(handed_over)
+
+
+def seen(tap, bed):
+    nodes = up(bed.hosts)
+    share(nodes, 4)
+    with tap.case("page_that_nodes_fight_over_is_on_top"):
+        contended_page_is_on_top(nodes)
+    with tap.case("story_of_a_page_is_complete"):
+        story_is_complete(nodes)
+    end(nodes)
+
+
 # Traces
 
 
@@ -254,6 +301,10 @@ def main(kernel="6.1", hosts="2", what="all"):
                 traced(bed)
             tap.end()
             return
+        if what == "seen":
+            seen(tap, bed)
+            tap.end()
+            return
         for kind in ("anon", "filled-anon", "filled-memfd"):
             with tap.case(f"adoption_keeps_contents_{kind}"):
                 adopts(bed, kind)
@@ -263,6 +314,7 @@ def main(kernel="6.1", hosts="2", what="all"):
             alone(bed)
         hammers(tap, bed)
         pooled(tap, bed)
+        seen(tap, bed)
         for title, act in (
                 ("accesses_are_traced_and_compared", traced),
                 ("skipped_invalidation_is_seen", planted_bug),

@@ -13,6 +13,7 @@
  *   fill SEED | verify SEED      one word of each page of the memory
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
  *   remap | protect              munmap and mmap again is the kernel's; mprotect
+ *   top                          the pages that nodes fight over, hottest first
  *   info | stat | kill           SIGUSR1 kills the VM too
  */
 #define _GNU_SOURCE
@@ -334,6 +335,25 @@ static int do_stat(char **words)
 	return 0;
 }
 
+static int do_top(char **words)
+{
+	struct dvmm_mem_page pages[DVMM_MEM_TOP_MAX];
+	struct dsm_test_top top = { .nr = DVMM_MEM_TOP_MAX, .pages = (uint64_t)pages };
+	unsigned int i;
+
+	(void)words;
+	if (ioctl(device, DSM_TEST_TOP, &top))
+		return failed("top");
+	printf("ok:");
+	for (i = 0; i < top.nr; i++)
+		printf(" %u:%llu,nodes=%#llx,home=%u,heat=%llu,reads=%llu,writes=%llu,takes=%llu,inv=%llu,off=%llu,waits=%llu,ns=%llu",
+		       pages[i].mem_id, pages[i].page, pages[i].nodes, pages[i].home, pages[i].heat,
+		       pages[i].read_misses, pages[i].write_misses, pages[i].takes,
+		       pages[i].invalidations, pages[i].put_off, pages[i].waits, pages[i].wait_ns);
+	printf("\n");
+	return 0;
+}
+
 static int do_kill(char **words)
 {
 	(void)words;
@@ -370,7 +390,7 @@ static void command(char *line)
 		{ "time", do_time, 3 }, { "write", do_write, 3 }, { "read", do_read, 2 },
 		{ "fill", do_fill, 2 }, { "verify", do_verify, 2 },
 		{ "direct", do_direct, 3 }, { "protect", do_protect, 1 }, { "info", do_info, 1 },
-		{ "stat", do_stat, 1 }, { "kill", do_kill, 1 },
+		{ "stat", do_stat, 1 }, { "top", do_top, 1 }, { "kill", do_kill, 1 },
 	};
 	char *words[8] = {};
 	unsigned int i;

@@ -40,6 +40,12 @@ class Node:
     def stat(self):
         return {key: int(value) for key, value in (word.split("=") for word in self.ask("stat").split())}
 
+    def top(self):
+        """The pages that nodes fight over, hottest first: {"page": "1:2", "takes": 7, ...}."""
+        pages = [word.split(",") for word in self.ask("top").split()]
+        return [{"page": name, **{key: int(value, 0) for key, value in (word.split("=") for word in words)}}
+                for name, *words in pages]
+
     def end(self):
         """The program ends, the modules go; nothing may be left."""
         if self.job.status is None:

@@ -88,6 +88,23 @@ static long test_info(struct test *test, struct dsm_test_info *arg)
 	return err;
 }
 
+static long test_top(struct test *test, struct dsm_test_top *arg)
+{
+	struct dvmm_mem_page *pages;
+	long err = 0;
+	u32 nr;
+
+	pages = kcalloc(DVMM_MEM_TOP_MAX, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	nr = dsm_mem_top(test->vm, pages);
+	if (copy_to_user(u64_to_user_ptr(arg->pages), pages, min(nr, arg->nr) * sizeof(*pages)))
+		err = -EFAULT;
+	arg->nr = min(nr, arg->nr);
+	kfree(pages);
+	return err;
+}
+
 static long test_do(struct test *test, unsigned int cmd, void *arg)
 {
 	if (cmd == DSM_TEST_VM)
@@ -101,6 +118,8 @@ static long test_do(struct test *test, unsigned int cmd, void *arg)
 		return test_map(test, arg);
 	case DSM_TEST_INFO:
 		return test_info(test, arg);
+	case DSM_TEST_TOP:
+		return test_top(test, arg);
 	case DSM_TEST_KILL:
 		dsm_vm_kill(test->vm);
 		return 0;

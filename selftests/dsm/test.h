@@ -37,10 +37,17 @@ struct dsm_test_info {
 	__u64 out_metadata;
 };
 
+struct dsm_test_top {
+	__u64 pages; /* of struct dvmm_mem_page */
+	__u32 nr; /* room, then how many there are */
+	__u32 reserved;
+};
+
 #define DSM_TEST_VM _IOW(0xDF, 0, struct dsm_test_vm)
 #define DSM_TEST_ADOPT _IOWR(0xDF, 1, struct dsm_test_adopt)
 #define DSM_TEST_MAP _IOWR(0xDF, 2, struct dsm_test_map)
 #define DSM_TEST_INFO _IOWR(0xDF, 3, struct dsm_test_info)
 #define DSM_TEST_KILL _IO(0xDF, 4)
+#define DSM_TEST_TOP _IOWR(0xDF, 5, struct dsm_test_top)
 
 #endif

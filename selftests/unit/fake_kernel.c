@@ -148,6 +148,27 @@ int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_ge
 	return 0;
 }
 
+/* Two pages; the second is in no memslot and nobody waited for it. */
+int dvmm_mem_top(int control, uint32_t vm_id, struct dvmm_mem_page *pages, uint32_t *nr)
+{
+	static uint64_t calls;
+
+	(void)control;
+	(void)vm_id;
+	calls++;
+	*nr = 2;
+	pages[0] = (struct dvmm_mem_page){
+		.mem_id = 3, .page = 513, .gpa = 0x201000, .home = 1, .nodes = 1 << 1 | 1 << 2,
+		.heat = 900, .read_misses = 7, .write_misses = 400, .takes = 500 + 10 * calls,
+		.put_off = 20, .waits = 400, .wait_ns = 400 * 12345,
+	};
+	pages[1] = (struct dvmm_mem_page){
+		.mem_id = 3, .page = 9, .gpa = DVMM_NO_GPA, .home = 2, .nodes = 1 << 9,
+		.heat = 2, .invalidations = 2,
+	};
+	return 0;
+}
+
 int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *nr_vcpus)
 {
 	(void)control;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../agent/cli/commands.h"
+#include "../../agent/cli/rates.h"
 #include "tap.h"
 
 static const struct column columns[] = {
@@ -131,6 +132,37 @@ static void values_have_looks(void **state)
 	expect_look(json_integer(1700000000123000000), LOOK_TIME, "2023-11-14 22:13:20.123");
 	expect_look(json_null(), LOOK_NS, "-");
 	expect_look(NULL, LOOK_TEXT, "-");
+	expect_look(json_pack("[s, s]", "n1", "n2"), LOOK_TEXT, "n1,n2");
+	expect_look(json_array(), LOOK_TEXT, "-");
+}
+
+static const struct column counted[] = {
+	{ "object", "OBJECT", LOOK_TEXT, 0 },
+	{ "nr", "NR", LOOK_NUMBER, 0 },
+	{ "per_second", "PER-SECOND", LOOK_NUMBER, COLUMN_OPTIONAL, "nr" },
+	{ 0 },
+};
+
+static json_t *rate_of_row(json_t *rows, size_t row)
+{
+	return json_object_get(json_array_get(rows, row), "per_second");
+}
+
+static void rates_follow_rows_that_move(void **state)
+{
+	json_t *earlier = json_pack("[{s:s, s:i}, {s:s, s:i}]", "object", "a", "nr", 100, "object", "b", "nr", 5);
+	json_t *rows = json_pack("[{s:s, s:i}, {s:s, s:i}, {s:s, s:i}]", "object", "b", "nr", 9, "object",
+				 "new", "nr", 7, "object", "a", "nr", 40);
+
+	(void)state;
+	rates_add(counted, 1, rows, earlier, 2);
+	assert_true(json_real_value(rate_of_row(rows, 0)) == 2.0);
+	assert_true(json_is_null(rate_of_row(rows, 1)));
+	assert_true(json_is_null(rate_of_row(rows, 2))); /* it began anew */
+	rates_add(counted, 1, rows, NULL, 2);
+	assert_true(json_is_null(rate_of_row(rows, 0)));
+	json_decref(earlier);
+	json_decref(rows);
 }
 
 static void formats_have_words(void **state)
@@ -167,6 +199,7 @@ int main(void)
 		cmocka_unit_test(json_has_base_units_and_null),
 		cmocka_unit_test(one_object_is_a_line_for_each_column),
 		cmocka_unit_test(values_have_looks),
+		cmocka_unit_test(rates_follow_rows_that_move),
 		cmocka_unit_test(formats_have_words),
 		cmocka_unit_test(commands_are_found),
 	};

@@ -269,6 +269,61 @@ struct dvmm_mem_get {
 	__u32 reserved;
 };
 
+#define DVMM_MEM_TOP_MAX 64
+#define DVMM_NO_GPA (~0ULL)
+
+/**
+ * struct dvmm_mem_page - a page that was taken from this node lately
+ * @mem_id: the memory object
+ * @home: node id of its home
+ * @page: index of the 4 KiB page in the object
+ * @gpa: its guest physical address (one of them), or DVMM_NO_GPA: in no memslot now
+ * @nodes: bit n = node n took it from here in the last 20 s; the bit of this
+ *	node: it missed it
+ * @heat: misses and takes, halved every 10 s: an upper bound, for comparing
+ * @read_misses: here, that needed another node, since the page is in the list; so
+ *	are the counts that follow. All may be too low: what comes at once is not counted
+ * @write_misses: with upgrades
+ * @takes: write access (and the page or a copy) went to another node
+ * @invalidations: a read-only copy had to go
+ * @put_off: takes that had to wait, for the residency time or a pin
+ * @waits: faults that waited
+ * @wait_ns: all of them together
+ */
+struct dvmm_mem_page {
+	__u32 mem_id;
+	__u32 home;
+	__u64 page;
+	__u64 gpa;
+	__u64 nodes;
+	__u64 heat;
+	__u64 read_misses;
+	__u64 write_misses;
+	__u64 takes;
+	__u64 invalidations;
+	__u64 put_off;
+	__u64 waits;
+	__u64 wait_ns;
+};
+
+/**
+ * struct dvmm_mem_top - DVMM_MEM_TOP: the pages of a VM that nodes fight over, hottest first
+ * @vm_id: of a VM known on this node
+ * @nr: in: room at @pages, out: how many there are, at most DVMM_MEM_TOP_MAX
+ * @page_bytes: sizeof(struct dvmm_mem_page) of the caller; what this kernel does not
+ *	know is written as zeros. A multiple of 8
+ * @pages: user pointer to struct dvmm_mem_page
+ */
+struct dvmm_mem_top {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 nr;
+	__u32 page_bytes;
+	__u32 reserved;
+	__u64 pages;
+};
+
 /**
  * struct dvmm_slice_open - DVMM_SLICE_OPEN: the calling process becomes the slice
  * @vm_id: from DVMM_EVENT_SLICE_WANTED
@@ -360,6 +415,7 @@ struct dvmm_event {
 #define DVMM_VM_GET	_IOWR(DVMM_IOC, 0x22, struct dvmm_vm_get)
 #define DVMM_VCPU_GET	_IOWR(DVMM_IOC, 0x23, struct dvmm_vcpu_get)
 #define DVMM_MEM_GET	_IOWR(DVMM_IOC, 0x24, struct dvmm_mem_get)
+#define DVMM_MEM_TOP	_IOWR(DVMM_IOC, 0x28, struct dvmm_mem_top)
 #define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
 #define DVMM_SLICE_SERVE _IOW(DVMM_IOC, 0x31, struct dvmm_slice_serve)
 #define DVMM_VCPU_SERVE	_IOW(DVMM_IOC, 0x32, struct dvmm_slice_serve)

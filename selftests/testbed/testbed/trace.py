@@ -29,6 +29,17 @@ def end(host):
     return name
 
 
+def record(host):
+    """All messages about pages, for a story: see scripts/page-story."""
+    host.run("scripts/trace-record start")
+
+
+def recorded(host):
+    """The recording, as a file of this machine."""
+    host.run("scripts/trace-record stop >/out/story.trace", 120)
+    return os.path.join(host.out_dir, "story.trace")
+
+
 def compare(files, trace):
     """Makes the access trace; the same accesses by our rules and by Ivy's. Fails when ours wait for more."""
     subprocess.run(["make", "-s", "-C", PROTO, "all"], check=True, stdout=sys.stderr)

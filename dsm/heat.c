@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/heat.c - the pages of a VM that are taken from this node most often: a
+ * summary of fixed size, for people who look for what nodes fight over.
+ *
+ * Space-saving counters (Metwally, Agrawal, El Abbadi: Efficient Computation of
+ * Frequent and Top-k Elements in Data Streams, ICDT 2005): a page that is not in
+ * the list replaces the coolest one and inherits its heat, so that heat is never
+ * too low, and a page that makes up more than 1/HEAT_PAGES of the stream is in the
+ * list. All heat is halved again and again, so that it tells of now.
+ *
+ * Only what is taken gets in: a first miss is no fight, and whoever reads all of
+ * memory once would push everything else out. Nobody waits for the lock: what
+ * comes while it is held is not counted, which hits hot and cool pages alike.
+ */
+#include <linux/jiffies.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "internal.h"
+
+#define HEAT_PAGES DVMM_MEM_TOP_MAX
+#define HALF_LIFE (10 * HZ)
+
+struct heat_counts {
+	u64 nodes; /* since heat was halved */
+	u64 nodes_before; /* in the half-life before that */
+	u64 read_misses;
+	u64 write_misses;
+	u64 takes;
+	u64 invalidations;
+	u64 put_off;
+	u64 waits;
+	u64 wait_ns;
+};
+
+/* What is searched lies together. */
+struct heat {
+	spinlock_t lock; /* innermost; only tried where pages are missed and taken */
+	unsigned long halved_at; /* lock, as all that follows */
+	u32 nr;
+	u32 mem[HEAT_PAGES];
+	u64 index[HEAT_PAGES];
+	u32 heat[HEAT_PAGES];
+	struct heat_counts counts[HEAT_PAGES];
+};
+
+int heat_init_vm(struct dsm_vm *vm)
+{
+	vm->heat = kzalloc(sizeof(*vm->heat), GFP_KERNEL);
+	if (!vm->heat)
+		return -ENOMEM;
+	spin_lock_init(&vm->heat->lock);
+	vm->heat->halved_at = jiffies;
+	return 0;
+}
+
+void heat_free_vm(struct dsm_vm *vm)
+{
+	kfree(vm->heat);
+}
+
+/* ---- noting ---- */
+
+static void cool(struct heat *heat)
+{
+	unsigned long periods = (jiffies - heat->halved_at) / HALF_LIFE;
+	u32 i;
+
+	if (!periods)
+		return;
+	heat->halved_at += periods * HALF_LIFE;
+	for (i = 0; i < heat->nr; i++) {
+		heat->heat[i] = periods < 32 ? heat->heat[i] >> periods : 0;
+		heat->counts[i].nodes_before = periods == 1 ? heat->counts[i].nodes : 0;
+		heat->counts[i].nodes = 0;
+	}
+}
+
+static struct heat *begin(const struct page_ref *ref)
+{
+	struct heat *heat = ref->mem->vm->heat;
+
+	if (!spin_trylock(&heat->lock))
+		return NULL;
+	cool(heat);
+	return heat;
+}
+
+static void end(struct heat *heat)
+{
+	spin_unlock(&heat->lock);
+}
+
+/* heat->nr: it is not there */
+static u32 find(const struct heat *heat, const struct page_ref *ref)
+{
+	u32 i;
+
+	for (i = 0; i < heat->nr; i++)
+		if (heat->index[i] == ref->index && heat->mem[i] == ref->mem->id)
+			break;
+	return i;
+}
+
+static u32 coolest(const struct heat *heat)
+{
+	u32 i, best = 0;
+
+	for (i = 1; i < heat->nr; i++)
+		if (heat->heat[i] < heat->heat[best])
+			best = i;
+	return best;
+}
+
+/* Heat stays with the place; the counts begin anew. */
+static u32 find_or_add(struct heat *heat, const struct page_ref *ref)
+{
+	u32 i = find(heat, ref);
+
+	if (i < heat->nr)
+		return i;
+	if (heat->nr < HEAT_PAGES)
+		i = heat->nr++;
+	else
+		i = coolest(heat);
+	heat->mem[i] = ref->mem->id;
+	heat->index[i] = ref->index;
+	heat->counts[i] = (struct heat_counts){};
+	return i;
+}
+
+void heat_taken(const struct page_ref *ref, u8 requester)
+{
+	struct heat *heat = begin(ref);
+	struct heat_counts *counts;
+	u32 i;
+
+	if (!heat)
+		return;
+	i = find_or_add(heat, ref);
+	counts = &heat->counts[i];
+	heat->heat[i]++;
+	counts->nodes |= 1ULL << requester;
+	if (proto_can_write(ref->page->node.state))
+		counts->takes++;
+	else
+		counts->invalidations++;
+	end(heat);
+}
+
+void heat_missed(const struct page_ref *ref, u8 want)
+{
+	struct heat *heat = begin(ref);
+	u32 i;
+
+	if (!heat)
+		return;
+	i = find(heat, ref);
+	if (i < heat->nr) {
+		heat->heat[i]++;
+		heat->counts[i].nodes |= 1ULL << ref->mem->vm->self;
+		if (want == PROTO_WRITE)
+			heat->counts[i].write_misses++;
+		else
+			heat->counts[i].read_misses++;
+	}
+	end(heat);
+}
+
+void heat_waited(const struct page_ref *ref, u64 ns)
+{
+	struct heat *heat = begin(ref);
+	u32 i;
+
+	if (!heat)
+		return;
+	i = find(heat, ref);
+	if (i < heat->nr) {
+		heat->counts[i].waits++;
+		heat->counts[i].wait_ns += ns;
+	}
+	end(heat);
+}
+
+void heat_put_off(const struct page_ref *ref)
+{
+	struct heat *heat = begin(ref);
+	u32 i;
+
+	if (!heat)
+		return;
+	i = find(heat, ref);
+	if (i < heat->nr)
+		heat->counts[i].put_off++;
+	end(heat);
+}
+
+/* ---- telling ---- */
+
+static struct dvmm_mem_page describe(const struct heat *heat, u32 i)
+{
+	const struct heat_counts *counts = &heat->counts[i];
+
+	return (struct dvmm_mem_page){
+		.mem_id = heat->mem[i],
+		.page = heat->index[i],
+		.gpa = DVMM_NO_GPA,
+		.nodes = counts->nodes | counts->nodes_before,
+		.heat = heat->heat[i],
+		.read_misses = counts->read_misses,
+		.write_misses = counts->write_misses,
+		.takes = counts->takes,
+		.invalidations = counts->invalidations,
+		.put_off = counts->put_off,
+		.waits = counts->waits,
+		.wait_ns = counts->wait_ns,
+	};
+}
+
+static int hotter_first(const void *a, const void *b)
+{
+	u64 heat_a = ((const struct dvmm_mem_page *)a)->heat;
+	u64 heat_b = ((const struct dvmm_mem_page *)b)->heat;
+
+	return heat_a < heat_b ? 1 : heat_a > heat_b ? -1 : 0;
+}
+
+static u32 copy_warm(struct heat *heat, struct dvmm_mem_page *pages)
+{
+	u32 i, nr = 0;
+
+	spin_lock(&heat->lock);
+	cool(heat);
+	for (i = 0; i < heat->nr; i++)
+		if (heat->heat[i])
+			pages[nr++] = describe(heat, i);
+	spin_unlock(&heat->lock);
+	return nr;
+}
+
+static void fill_homes(struct dsm_vm *vm, struct dvmm_mem_page *pages, u32 nr)
+{
+	struct dsm_mem *mem;
+	u32 i;
+
+	mutex_lock(&vm->lock);
+	for (i = 0; i < nr; i++) {
+		mem = mem_find(vm, pages[i].mem_id);
+		pages[i].home = mem ? home_of(mem, pages[i].page) : vm->origin;
+	}
+	mutex_unlock(&vm->lock);
+}
+
+u32 dsm_mem_top(struct dsm_vm *vm, struct dvmm_mem_page *pages)
+{
+	u32 nr = copy_warm(vm->heat, pages);
+
+	sort(pages, nr, sizeof(*pages), hotter_first, NULL);
+	fill_homes(vm, pages, nr);
+	return nr;
+}
+EXPORT_SYMBOL_GPL(dsm_mem_top);
