@@ -16,7 +16,7 @@ from .host import nested_kvm
 
 SOURCE = f"{kernels.TOP}/selftests/guest"
 BUILD = f"{kernels.TOP}/build/guest"
-PROGRAMS = ["memcheck", "diskio", "ipi", "cpuhot", "spin"]
+PROGRAMS = ["memcheck", "diskio", "ipi", "cpuhot", "spin", "touchall"]
 MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk"]
 
 MACHINES = {
