@@ -67,11 +67,31 @@ int vm_find(struct agent *agent, const char *name, struct dvmm_vm_get *ret_vm)
 
 /* ---- VMs ---- */
 
+/* No bound: null. Kernel modules without budgets: both null. */
+static void add_budget(json_t *row, const struct dvmm_vm_budget *budget)
+{
+	bool bound = budget->out_bytes && budget->out_bytes != DVMM_BUDGET_NONE;
+
+	json_object_set_new(row, "budget_bytes", bound ? json_integer(budget->out_bytes) : json_null());
+	json_object_set_new(row, "resident_bytes",
+			    budget->size ? json_integer(budget->out_resident) : json_null());
+}
+
+static struct dvmm_vm_budget budget_of(struct agent *agent, uint32_t vm_id)
+{
+	struct dvmm_vm_budget budget = { 0 };
+
+	dvmm_vm_budget(agent->control, vm_id, DVMM_BUDGET_KEEP, &budget);
+	return budget;
+}
+
 static json_t *vm_row(struct agent *agent, const struct dvmm_vm_get *vm)
 {
+	struct dvmm_vm_budget budget = budget_of(agent, vm->vm_id);
 	char uuid[DVMM_UUID_TEXT_SIZE], number[16];
+	json_t *row;
 
-	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:i, s:I, s:s}",
+	row = json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:i, s:I, s:s}",
 			 "vm", vm->out_name,
 			 "id", (json_int_t)vm->vm_id,
 			 "uuid", dvmm_uuid_format(vm->out_uuid, uuid),
@@ -81,6 +101,8 @@ static json_t *vm_row(struct agent *agent, const struct dvmm_vm_get *vm)
 			 "mems", vm->out_nr_mems,
 			 "memory_bytes", (json_int_t)vm->out_mem_bytes,
 			 "reason", vm->out_reason);
+	add_budget(row, &budget);
+	return row;
 }
 
 /* What the lists below collect, and from which VMs. */
@@ -187,25 +209,31 @@ json_t *method_vcpu_list(struct request *request)
 	return collect(request, add_vcpus);
 }
 
-static json_t *mem_row(const struct dvmm_vm_get *vm, const struct dvmm_mem_get *mem)
+static json_t *mem_row(const struct dvmm_vm_get *vm, const struct dvmm_mem_get *mem,
+		       const struct dvmm_vm_budget *budget)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}",
-			 "vm", vm->out_name,
-			 "mem", (json_int_t)mem->mem_id,
-			 "bytes", (json_int_t)mem->out_bytes,
-			 "resident_pages", (json_int_t)mem->out_resident,
-			 "metadata_bytes", (json_int_t)mem->out_metadata,
-			 "home", dvmm_home_policy_word(mem->out_home_policy));
+	json_t *row = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}",
+				"vm", vm->out_name,
+				"mem", (json_int_t)mem->mem_id,
+				"bytes", (json_int_t)mem->out_bytes,
+				"resident_pages", (json_int_t)mem->out_resident,
+				"metadata_bytes", (json_int_t)mem->out_metadata,
+				"home", dvmm_home_policy_word(mem->out_home_policy));
+
+	add_budget(row, budget);
+	json_object_set_new(row, "resident_bytes", json_integer(mem->out_resident * 4096));
+	return row;
 }
 
 static int add_mems(struct collection *collection, const struct dvmm_vm_get *vm)
 {
+	struct dvmm_vm_budget budget = budget_of(collection->agent, vm->vm_id);
 	struct dvmm_mem_get mem;
 	uint32_t from = 0;
 	int err;
 
 	while (!(err = dvmm_mem_next(collection->agent->control, vm->vm_id, from, &mem))) {
-		json_array_append_new(collection->list, mem_row(vm, &mem));
+		json_array_append_new(collection->list, mem_row(vm, &mem, &budget));
 		from = mem.mem_id + 1;
 	}
 	return err == -ENOENT ? 0 : err;
@@ -272,13 +300,66 @@ json_t *method_mem_top(struct request *request)
 	return collect(request, add_pages);
 }
 
+/* ---- budgets ---- */
+
+static json_t *budget_row(struct request *request, const struct dvmm_vm_get *vm,
+			  const struct dvmm_vm_budget *budget)
+{
+	json_t *row = json_pack("{s:s, s:s}", "vm", vm->out_name,
+				"node", request->agent->config.self.name);
+
+	add_budget(row, budget);
+	return row;
+}
+
+static int fill_size(struct request *request, json_t *size, uint64_t *ret_bytes)
+{
+	const char *text = json_string_value(size);
+
+	if (text && !dvmm_budget_parse(text, ret_bytes))
+		return 0;
+	request_fail(request, RPC_INVALID, "%s: a budget is a size of 1M or more, 'none' or 'default'",
+		     text ? text : "size");
+	return -EINVAL;
+}
+
+json_t *method_mem_budget(struct request *request)
+{
+	const char *name = json_string_value(json_object_get(request->params, "vm"));
+	json_t *size = json_object_get(request->params, "size");
+	struct dvmm_vm_budget budget;
+	uint64_t bytes = DVMM_BUDGET_KEEP;
+	struct dvmm_vm_get vm;
+	int err;
+
+	if (!name)
+		return request_fail(request, RPC_INVALID, "mem.budget needs a VM");
+	if (size && fill_size(request, size, &bytes))
+		return NULL;
+	if (vm_find(request->agent, name, &vm))
+		return request_fail(request, RPC_NOT_FOUND, "%s: no such VM on this node", name);
+	err = dvmm_vm_budget(request->agent->control, vm.vm_id, bytes, &budget);
+	return err ? request_fail_errno(request, err, name) : budget_row(request, &vm, &budget);
+}
+
 /* ---- making ---- */
+
+static int find_node(struct request *request, const char *name, uint32_t *ret_id)
+{
+	const struct config_node *node = config_node_by_name(&request->agent->config, name);
+
+	if (!node) {
+		request_fail(request, RPC_NOT_FOUND, "%s: no such node in this node's configuration", name);
+		return -ENOENT;
+	}
+	*ret_id = node->id;
+	return 0;
+}
 
 static int fill_place(struct request *request, json_t *place, struct dvmm_vcpu_place *ret_place)
 {
 	json_t *vcpu = json_object_get(place, "vcpu");
 	const char *name = json_string_value(json_object_get(place, "node"));
-	const struct config_node *node;
 
 	if (!json_is_integer(vcpu) || json_integer_value(vcpu) < 0 ||
 	    json_integer_value(vcpu) >= DVMM_MAX_VCPUS || !name) {
@@ -286,14 +367,8 @@ static int fill_place(struct request *request, json_t *place, struct dvmm_vcpu_p
 			     DVMM_MAX_VCPUS - 1);
 		return -EINVAL;
 	}
-	node = config_node_by_name(&request->agent->config, name);
-	if (!node) {
-		request_fail(request, RPC_NOT_FOUND, "%s: no such node in this node's configuration", name);
-		return -ENOENT;
-	}
 	ret_place->vcpu_id = json_integer_value(vcpu);
-	ret_place->node_id = node->id;
-	return 0;
+	return find_node(request, name, &ret_place->node_id);
 }
 
 static int fill_places(struct request *request, struct dvmm_vcpu_place *places, uint32_t *ret_nr)
@@ -312,6 +387,40 @@ static int fill_places(struct request *request, struct dvmm_vcpu_place *places, 
 			return err;
 	}
 	*ret_nr = json_array_size(list);
+	return 0;
+}
+
+static int fill_budget(struct request *request, json_t *budget, struct dvmm_vm_budget_on *ret_on)
+{
+	const char *name = json_string_value(json_object_get(budget, "node"));
+	uint64_t bytes;
+
+	if (!name) {
+		request_fail(request, RPC_INVALID, "a budget is {\"node\": NAME, \"size\": SIZE}");
+		return -EINVAL;
+	}
+	if (fill_size(request, json_object_get(budget, "size"), &bytes))
+		return -EINVAL;
+	ret_on->bytes = bytes;
+	return find_node(request, name, &ret_on->node_id);
+}
+
+static int fill_budgets(struct request *request, struct dvmm_vm_budget_on *list, uint32_t *ret_nr)
+{
+	json_t *budgets = json_object_get(request->params, "budgets"), *budget;
+	size_t i;
+
+	if (json_array_size(budgets) > DVMM_MAX_NODES) {
+		request_fail(request, RPC_INVALID, "more than %d budgets", DVMM_MAX_NODES);
+		return -EINVAL;
+	}
+	json_array_foreach(budgets, i, budget) {
+		int err = fill_budget(request, budget, &list[i]);
+
+		if (err)
+			return err;
+	}
+	*ret_nr = json_array_size(budgets);
 	return 0;
 }
 
@@ -365,13 +474,15 @@ static int fill_home(struct request *request, uint32_t *ret_policy)
 json_t *method_vm_create(struct request *request)
 {
 	struct dvmm_vcpu_place places[DVMM_MAX_VCPUS];
-	struct dvmm_vm_create create = { .places = (uintptr_t)places };
+	struct dvmm_vm_budget_on budgets[DVMM_MAX_NODES] = { 0 };
+	struct dvmm_vm_create create = { .places = (uintptr_t)places, .budgets = (uintptr_t)budgets };
 	char uuid[DVMM_UUID_TEXT_SIZE];
 	int fd;
 
 	if (fill_uuid(request, create.uuid) || fill_name(request, create.uuid, create.name) ||
 	    fill_home(request, &create.home_policy) ||
-	    fill_places(request, places, &create.nr_places))
+	    fill_places(request, places, &create.nr_places) ||
+	    fill_budgets(request, budgets, &create.nr_budgets))
 		return NULL;
 	fd = dvmm_vm_create(request->agent->control, &create);
 	if (fd < 0)

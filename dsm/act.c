@@ -260,6 +260,7 @@ static int node_event(struct op *op, const struct proto_event *ev,
 	bug_break(op->ref.index, &acts);
 	if (take(op, ev, &acts))
 		return 0;
+	evict_count_copy(vm_of(op), op->ref.page->node.state, next.state);
 	op->ref.page->node = next;
 	return act_all(op, ev, &acts);
 }

@@ -49,6 +49,18 @@ void dsm_vm_kill(struct dsm_vm *vm);
 void dsm_vm_destroy(struct dsm_vm *vm);
 
 /**
+ * dsm_vm_set_budget() - how many bytes of this node's memory the VM may hold
+ * @bytes: DVMM_BUDGET_MIN at least, or DVMM_BUDGET_KEEP, _DEFAULT, _NONE
+ *
+ * What is too much goes by and by. Any time, any context but hard interrupt.
+ * Return: 0 or -EINVAL
+ */
+int dsm_vm_set_budget(struct dsm_vm *vm, u64 bytes);
+
+/** dsm_vm_get_budget() - in bytes: the budget or DVMM_BUDGET_NONE, and what is held now */
+void dsm_vm_get_budget(const struct dsm_vm *vm, u64 *out_bytes, u64 *out_resident);
+
+/**
  * struct dsm_segment - a part of a host address range that is one memory object
  * @mem: id of the object in the VM
  * @home_policy: enum dvmm_home_policy

@@ -26,19 +26,26 @@
 #define REST_MS 200
 /* A fault waits so long for room, then goes on: the budget is no promise. */
 #define ROOM_WAIT_MS 100
+/* A host that was short of memory is taken to be so for this long. */
+#define SHORT_MS 1000
 
 static unsigned int vm_budget_mb;
 module_param(vm_budget_mb, uint, 0644);
-MODULE_PARM_DESC(vm_budget_mb, "memory of this host for each VM in MiB; 0 = as it comes");
+MODULE_PARM_DESC(vm_budget_mb, "memory of this host for each VM that is given no budget, in MiB; 0 = as it comes");
 
 static struct workqueue_struct *evict_wq;
 static struct shrinker *shrinker;
 
 /* ---- how much ---- */
 
-static long budget_pages(void)
+/* 0: no bound. */
+static long budget_pages(const struct dsm_vm *vm)
 {
-	return (long)READ_ONCE(vm_budget_mb) * PAGES_PER_MIB;
+	long budget = READ_ONCE(vm->evict.budget);
+
+	if (!budget)
+		return (long)READ_ONCE(vm_budget_mb) * PAGES_PER_MIB;
+	return budget == LONG_MAX ? 0 : budget;
 }
 
 static long nr_resident(const struct dsm_vm *vm)
@@ -54,7 +61,7 @@ static long slack_pages(long budget)
 
 static bool is_over(const struct dsm_vm *vm, long more)
 {
-	long budget = budget_pages();
+	long budget = budget_pages(vm);
 
 	return budget && nr_resident(vm) > budget + more;
 }
@@ -62,7 +69,7 @@ static bool is_over(const struct dsm_vm *vm, long more)
 /* Frames that are to go. */
 static long excess(const struct dsm_vm *vm)
 {
-	long budget = budget_pages();
+	long budget = budget_pages(vm);
 
 	return budget ? nr_resident(vm) - (budget - slack_pages(budget)) : 0;
 }
@@ -89,29 +96,44 @@ void evict_count(struct dsm_vm *vm, bool at_home, int nr)
 		wake_up_all(&vm->evict.wait);
 }
 
+/* A page became a copy, or is no longer one. Page lock. */
+void evict_count_copy(struct dsm_vm *vm, u8 before, u8 after)
+{
+	int nr = (after == PROTO_S) - (before == PROTO_S);
+
+	if (nr)
+		atomic_long_add(nr, &vm->evict.nr_copies);
+}
+
+static bool is_host_short(const struct dsm_vm *vm)
+{
+	return time_before(jiffies, READ_ONCE(vm->evict.short_until));
+}
+
 /* No time to fetch what nobody has asked for. */
 bool evict_is_full(const struct dsm_vm *vm)
 {
-	return is_over(vm, 0);
+	return is_over(vm, 0) || is_host_short(vm);
 }
 
 /* What has its home elsewhere can go there: only what has it here must fit. */
 bool evict_has_room(const struct dsm_vm *vm)
 {
-	long budget = budget_pages();
+	long budget = budget_pages(vm);
 
-	return !budget || atomic_long_read(&vm->evict.nr_homed) < budget;
+	return !is_host_short(vm) &&
+	       (!budget || atomic_long_read(&vm->evict.nr_homed) < budget);
 }
 
 /* The frame that a fault is about to need may have to wait for its place. */
 void evict_wait_for_room(struct dsm_vm *vm)
 {
-	if (!is_over(vm, slack_pages(budget_pages())) || READ_ONCE(vm->evict.rests))
+	if (!is_over(vm, slack_pages(budget_pages(vm))) || READ_ONCE(vm->evict.rests))
 		return;
 	kick(vm);
 	vm_stat(vm, room_waits);
 	wait_event_killable_timeout(vm->evict.wait,
-				    !is_over(vm, slack_pages(budget_pages())) ||
+				    !is_over(vm, slack_pages(budget_pages(vm))) ||
 				    READ_ONCE(vm->evict.rests) || vm_is_dead(vm),
 				    msecs_to_jiffies(ROOM_WAIT_MS));
 }
@@ -239,11 +261,19 @@ static bool evict_batch(struct dsm_vm *vm, long wanted, bool shared_only)
 
 static void give_to_host(struct dsm_vm *vm)
 {
-	long wanted = atomic_long_xchg(&vm->evict.shrink, 0);
+	long wanted = atomic_long_read(&vm->evict.shrink);
+	bool gone = true;
 
-	for (; wanted > 0 && !vm_is_dead(vm); wanted -= BATCH)
-		if (!evict_batch(vm, wanted, true))
-			break;
+	while (gone && wanted > 0 && !vm_is_dead(vm)) {
+		gone = evict_batch(vm, wanted, true);
+		atomic_long_sub(min_t(long, wanted, BATCH), &vm->evict.shrink);
+		wanted = atomic_long_read(&vm->evict.shrink);
+	}
+	if (gone)
+		return;
+	/* They are in use, pinned or the last ones: none to be had for now. */
+	atomic_long_set(&vm->evict.shrink, 0);
+	WRITE_ONCE(vm->evict.vain_until, jiffies + msecs_to_jiffies(REST_MS));
 }
 
 static void keep_budget(struct dsm_vm *vm)
@@ -274,8 +304,51 @@ static void evict_work(struct work_struct *work)
 	vm_leave(vm);
 }
 
+static int budget_from_bytes(u64 bytes, long *out_pages)
+{
+	if (bytes == DVMM_BUDGET_DEFAULT)
+		*out_pages = 0;
+	else if (bytes == DVMM_BUDGET_NONE || bytes >> PAGE_SHIFT >= LONG_MAX)
+		*out_pages = LONG_MAX;
+	else if (bytes >= DVMM_BUDGET_MIN)
+		*out_pages = bytes >> PAGE_SHIFT;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+int dsm_vm_set_budget(struct dsm_vm *vm, u64 bytes)
+{
+	long budget;
+	int err;
+
+	if (bytes == DVMM_BUDGET_KEEP)
+		return 0;
+	err = budget_from_bytes(bytes, &budget);
+	if (err || !vm_enter(vm))
+		return err;
+	WRITE_ONCE(vm->evict.budget, budget);
+	/* Those who wait may have room now. */
+	wake_up_all(&vm->evict.wait);
+	if (is_over(vm, 0))
+		kick(vm);
+	vm_leave(vm);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_set_budget);
+
+void dsm_vm_get_budget(const struct dsm_vm *vm, u64 *out_bytes, u64 *out_resident)
+{
+	u64 budget = budget_pages(vm);
+
+	*out_bytes = budget ? budget << PAGE_SHIFT : DVMM_BUDGET_NONE;
+	*out_resident = (u64)nr_resident(vm) << PAGE_SHIFT;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_get_budget);
+
 void evict_init_vm(struct dsm_vm *vm)
 {
+	vm->evict.vain_until = vm->evict.short_until = jiffies;
 	INIT_DELAYED_WORK(&vm->evict.work, evict_work);
 	init_waitqueue_head(&vm->evict.wait);
 }
@@ -288,35 +361,46 @@ void evict_end_vm(struct dsm_vm *vm)
 
 /* ---- when the host is short of memory ---- */
 
-static void count_foreign(struct dsm_vm *vm, void *arg)
+/* Not asked for yet. An upper bound: the last of its page is counted too. */
+static long nr_to_ask(const struct dsm_vm *vm)
 {
-	*(long *)arg += nr_resident(vm) - atomic_long_read(&vm->evict.nr_homed);
+	long nr = atomic_long_read(&vm->evict.nr_copies) - atomic_long_read(&vm->evict.shrink);
+
+	return nr > 0 && !time_before(jiffies, READ_ONCE(vm->evict.vain_until)) ? nr : 0;
 }
 
-/* An upper bound: what may be copies is not counted apart. */
+static void count_copies(struct dsm_vm *vm, void *arg)
+{
+	*(unsigned long *)arg += nr_to_ask(vm);
+}
+
 static unsigned long shrink_count(struct shrinker *s, struct shrink_control *sc)
 {
-	long nr = 0;
+	unsigned long nr = 0;
 
-	vm_each(count_foreign, &nr);
-	return nr > 0 ? nr : SHRINK_EMPTY;
+	vm_each(count_copies, &nr);
+	return nr ?: SHRINK_EMPTY;
 }
 
 static void ask_for_copies(struct dsm_vm *vm, void *arg)
 {
-	const struct shrink_control *sc = arg;
+	struct shrink_control *sc = arg;
+	unsigned long nr = min_t(unsigned long, nr_to_ask(vm), sc->nr_to_scan - sc->nr_scanned);
 
-	/* It asks again and again: what is under way is not asked for twice. */
-	if (atomic_long_read(&vm->evict.shrink) < nr_resident(vm))
-		atomic_long_add(sc->nr_to_scan, &vm->evict.shrink);
+	WRITE_ONCE(vm->evict.short_until, jiffies + msecs_to_jiffies(SHORT_MS));
+	atomic_long_add(nr, &vm->evict.shrink);
+	sc->nr_scanned += nr;
 	queue_delayed_work(evict_wq, &vm->evict.work, 0);
 }
 
-/* A copy goes when home has answered: all are asked for, none is free yet. */
+/* A copy goes when home has answered. What is asked for counts as freed, else the host
+ * would kill processes meanwhile; what does not go is not counted again for a while.
+ */
 static unsigned long shrink_scan(struct shrinker *s, struct shrink_control *sc)
 {
+	sc->nr_scanned = 0;
 	vm_each(ask_for_copies, sc);
-	return 0;
+	return sc->nr_scanned ?: SHRINK_STOP;
 }
 
 int evict_init(void)

@@ -66,12 +66,16 @@ struct evict_hand {
 };
 
 struct evict {
+	long budget; /* frames; 0: the parameter's, LONG_MAX: no bound */
 	atomic_long_t nr_resident; /* frames */
 	atomic_long_t nr_homed; /* of them, whose home is here */
+	atomic_long_t nr_copies; /* of them, in state S */
 	atomic_long_t nr_gone; /* frames that went, ever */
 	atomic_long_t nr_putting; /* Puts without an answer */
 	atomic_long_t shrink; /* copies the host wants to be rid of */
 	bool rests; /* nothing could go lately */
+	unsigned long vain_until; /* jiffies; no copy could go lately */
+	unsigned long short_until; /* jiffies; the host was short of memory lately */
 	struct wait_queue_head wait; /* a frame went, a Put ended, it rests */
 	struct delayed_work work; /* runs one at a time, and alone uses what follows */
 	struct evict_hand first, second;
@@ -309,6 +313,7 @@ bool act_evict(struct op *op); /* false: cannot go now */
 void evict_init_vm(struct dsm_vm *vm);
 void evict_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
 void evict_count(struct dsm_vm *vm, bool at_home, int nr); /* frames came, or went. Any context */
+void evict_count_copy(struct dsm_vm *vm, u8 before, u8 after); /* states of a page; page lock */
 bool evict_is_full(const struct dsm_vm *vm); /* what comes now makes something else go */
 bool evict_has_room(const struct dsm_vm *vm); /* for a last copy that another node wants to be rid of */
 void evict_wait_for_room(struct dsm_vm *vm); /* at most for a while. Killable; the mmap_lock may be held */

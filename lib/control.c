@@ -136,6 +136,16 @@ int dvmm_mem_top(int control, uint32_t vm_id, struct dvmm_mem_page *pages, uint3
 	return 0;
 }
 
+int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_budget *ret_budget)
+{
+	struct dvmm_vm_budget budget = { .vm_id = vm_id, .bytes = bytes };
+	int err = call(control, DVMM_VM_BUDGET, &budget);
+
+	if (!err)
+		*ret_budget = budget;
+	return err;
+}
+
 int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *nr_vcpus)
 {
 	struct dvmm_slice_open slice = {

@@ -86,6 +86,15 @@ int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_ge
 int dvmm_mem_top(int control, uint32_t vm_id, struct dvmm_mem_page *pages, uint32_t *nr);
 
 /**
+ * dvmm_vm_budget() - how many bytes of this node's memory a VM may hold
+ * @bytes: from now on, or DVMM_BUDGET_KEEP, _DEFAULT, _NONE
+ * @ret_budget: what that is now, and what is held
+ *
+ * Return: 0; -EINVAL: less than DVMM_BUDGET_MIN; -ENOENT
+ */
+int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_budget *ret_budget);
+
+/**
  * dvmm_slice_open() - make this process the slice of a VM
  * @vcpu_ids: filled with the ids of the vCPUs placed here
  * @nr_vcpus: in: room at @vcpu_ids; out: how many there are
@@ -148,6 +157,13 @@ const char *dvmm_home_policy_word(uint32_t policy);
 
 /** dvmm_home_policy_parse() - -EINVAL: no such word */
 int dvmm_home_policy_parse(const char *word, uint32_t *ret_policy);
+
+/* ---- amounts of memory as text (size.c) ---- */
+
+/** dvmm_size_parse() - "4096", "200M", "3GiB": powers of 1024, below 2^63. -EINVAL */
+int dvmm_size_parse(const char *text, uint64_t *ret_bytes);
+/** dvmm_budget_parse() - a size that a budget may be, "none" or "default". -EINVAL */
+int dvmm_budget_parse(const char *text, uint64_t *ret_budget);
 
 /* ---- addresses and UUIDs as text (addr.c, uuid.c) ---- */
 

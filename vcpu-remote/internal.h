@@ -76,6 +76,7 @@ struct vm {
 	u32 home_policy;
 	u32 nr_places;
 	struct dvmm_vcpu_place *places;
+	u64 budget_of[DVMM_MAX_NODES]; /* origin: what each slice starts with */
 	u8 *node_of; /* by vCPU id */
 	u32 minor; /* origin: of its device node */
 
@@ -138,6 +139,7 @@ struct vm_config {
 	u32 home_policy;
 	u32 nr_places;
 	struct dvmm_vcpu_place *places; /* kvmalloc'ed; the VM takes it over on success */
+	u64 budget; /* of this node */
 };
 
 struct vm *vm_new(const struct vm_config *config); /* one reference; not to be found yet */

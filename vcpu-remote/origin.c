@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* vcpu-remote/origin.c - VMs whose VMM runs here: DVMM_VM_CREATE and the fd it
- * gives, DVMM_VM_START, and what DVMM_VM_GET and DVMM_MEM_GET tell of all VMs.
+ * gives, DVMM_VM_START, and what DVMM_VM_GET, DVMM_MEM_GET and DVMM_VM_BUDGET tell of
+ * all VMs.
  */
 #include <linux/ktime.h>
 #include <linux/slab.h>
@@ -29,12 +30,54 @@ static struct dvmm_vcpu_place *copy_places(const struct dvmm_vm_create *create)
 			    create->nr_places * sizeof(struct dvmm_vcpu_place));
 }
 
+static int take_budget(const struct dvmm_vm_budget_on *on, u64 *budget_of)
+{
+	if (on->node_id >= DVMM_MAX_NODES || on->reserved || on->bytes < DVMM_BUDGET_MIN ||
+	    budget_of[on->node_id])
+		return -EINVAL;
+	budget_of[on->node_id] = on->bytes;
+	return 0;
+}
+
+/* @budget_of: by node, zeroed */
+static int copy_budgets(const struct dvmm_vm_create *create, u64 *budget_of)
+{
+	struct dvmm_vm_budget_on *list;
+	int err = 0;
+	u32 i;
+
+	if (create->nr_budgets > DVMM_MAX_NODES)
+		return -EINVAL;
+	if (!create->nr_budgets)
+		return 0;
+	list = memdup_user(u64_to_user_ptr(create->budgets),
+			   create->nr_budgets * sizeof(*list));
+	if (IS_ERR(list))
+		return PTR_ERR(list);
+	for (i = 0; !err && i < create->nr_budgets; i++)
+		err = take_budget(&list[i], budget_of);
+	kfree(list);
+	return err;
+}
+
+/* Of what each node may hold, @vm keeps what its slices will be told. */
+static int set_budgets(struct vm *vm, const u64 *budget_of)
+{
+	u32 node;
+
+	for (node = 0; node < DVMM_MAX_NODES; node++)
+		if (budget_of[node] && !(vm->nodes & BIT_ULL(node)))
+			return -EINVAL;
+	memcpy(vm->budget_of, budget_of, sizeof(vm->budget_of));
+	return 0;
+}
+
 static int check_create(struct dvmm_vm_create *create)
 {
 	if (create->flags || create->home_policy > DVMM_HOME_INTERLEAVE)
 		return -EOPNOTSUPP;
 	if (strnlen(create->name, DVMM_NAME_SIZE) == DVMM_NAME_SIZE ||
-	    !memchr_inv(create->uuid, 0, DVMM_UUID_SIZE))
+	    !memchr_inv(create->uuid, 0, DVMM_UUID_SIZE) || create->reserved)
 		return -EINVAL;
 	if (dvmm_node_self() == DVMM_NO_NODE)
 		return -ENOTCONN;
@@ -64,19 +107,30 @@ static struct vm *new_vm(const struct dvmm_vm_create *create)
 		.home_policy = create->home_policy,
 		.nr_places = create->nr_places,
 	};
+	u64 budget_of[DVMM_MAX_NODES] = { 0 };
 	struct vm *vm;
+	int err;
 
 	if (uuid_in_use(create->uuid))
 		return ERR_PTR(-EEXIST);
+	err = copy_budgets(create, budget_of);
+	if (err)
+		return ERR_PTR(err);
+	config.budget = budget_of[config.origin];
 	config.places = copy_places(create);
 	if (IS_ERR(config.places))
 		return ERR_CAST(config.places);
 	vm = vm_new(&config);
-	if (IS_ERR(vm))
+	if (IS_ERR(vm)) {
 		kvfree(config.places);
-	else
-		vm->guest_tsc_offset = -(s64)rdtsc();
-	return vm;
+		return vm;
+	}
+	vm->guest_tsc_offset = -(s64)rdtsc();
+	err = set_budgets(vm, budget_of);
+	if (!err)
+		return vm;
+	vm_put(vm);
+	return ERR_PTR(err);
 }
 
 static int vm_fd_release(struct inode *inode, struct file *file)
@@ -98,6 +152,7 @@ static long request_slice(struct vm *vm, u8 node, u32 timeout_ms)
 		.home_policy = cpu_to_le32(vm->home_policy),
 		.nr_places = cpu_to_le32(vm->nr_places),
 		.tsc_khz = cpu_to_le32(tsc_khz),
+		.budget = cpu_to_le64(vm->budget_of[node]),
 	};
 	const struct dvmm_msg msg = {
 		.type = DVMM_MSG_SLICE_START,
@@ -310,12 +365,32 @@ static long mem_get_ioctl(struct file *file, void *arg)
 	return err;
 }
 
+static long vm_budget_ioctl(struct file *file, void *arg)
+{
+	struct dvmm_vm_budget *budget = arg;
+	struct vm *vm;
+	int err;
+
+	if (budget->reserved)
+		return -EINVAL;
+	vm = vm_find(budget->vm_id);
+	if (!vm)
+		return -ENOENT;
+	err = dsm_vm_set_budget(vm->dsm, budget->bytes);
+	if (!err)
+		dsm_vm_get_budget(vm->dsm, &budget->out_bytes, &budget->out_resident);
+	vm_put(vm);
+	return err;
+}
+
 const struct dvmm_ioctl origin_ioctls[] = {
-	{ DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), DVMM_IOCTL_ADMIN,
+	{ DVMM_VM_CREATE, offsetofend(struct dvmm_vm_create, out_vm_id), DVMM_IOCTL_ADMIN,
 	  "DVMM_VM_CREATE", vm_create_ioctl },
 	{ DVMM_VM_GET, sizeof(struct dvmm_vm_get), 0, "DVMM_VM_GET", vm_get_ioctl },
 	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
 	{ DVMM_MEM_GET, sizeof(struct dvmm_mem_get), 0, "DVMM_MEM_GET", mem_get_ioctl },
 	{ DVMM_MEM_TOP, sizeof(struct dvmm_mem_top), 0, "DVMM_MEM_TOP", mem_top_ioctl },
+	{ DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), DVMM_IOCTL_ADMIN, "DVMM_VM_BUDGET",
+	  vm_budget_ioctl },
 };
 const size_t nr_origin_ioctls = ARRAY_SIZE(origin_ioctls);

@@ -48,6 +48,7 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 		.name = (const char *)start->name,
 		.home_policy = le32_to_cpu(start->home_policy),
 		.nr_places = le32_to_cpu(start->nr_places),
+		.budget = le64_to_cpu(start->budget),
 	};
 	struct vm *vm;
 	int err = clock_check_khz(le32_to_cpu(start->tsc_khz));

@@ -94,7 +94,7 @@ static const struct dsm_vm_ops memory_ops = {
 	.failed = memory_failed,
 };
 
-static int make_parts(struct vm *vm)
+static int make_parts(struct vm *vm, u64 budget)
 {
 	int err;
 
@@ -108,7 +108,9 @@ static int make_parts(struct vm *vm)
 		vm->dsm = NULL;
 		goto free_stats;
 	}
-	err = add_vcpus(vm);
+	err = dsm_vm_set_budget(vm->dsm, budget);
+	if (!err)
+		err = add_vcpus(vm);
 	if (err)
 		goto free_memory;
 	return 0;
@@ -154,7 +156,7 @@ struct vm *vm_new(const struct vm_config *config)
 	if (err)
 		goto free_node_of;
 	init_fields(vm, config);
-	err = make_parts(vm);
+	err = make_parts(vm, config->budget);
 	if (err)
 		goto free_node_of;
 	atomic_inc(&nr_vms);

@@ -45,6 +45,8 @@ static const struct column vm_columns[] = {
 	{ "vcpus", "VCPUS", LOOK_NUMBER, 0 },
 	{ "mems", "MEMS", LOOK_NUMBER, COLUMN_WIDE },
 	{ "memory_bytes", "MEMORY", LOOK_BYTES, 0 },
+	{ "resident_bytes", "RESIDENT", LOOK_BYTES, COLUMN_WIDE },
+	{ "budget_bytes", "BUDGET", LOOK_BYTES, COLUMN_WIDE },
 	{ "reason", "REASON", LOOK_PROSE, 0 },
 	{ 0 },
 };
@@ -58,6 +60,8 @@ static const struct column vm_info_columns[] = {
 	{ "vcpus", "vCPUs", LOOK_NUMBER, 0 },
 	{ "mems", "Memory objects", LOOK_NUMBER, 0 },
 	{ "memory_bytes", "Memory", LOOK_BYTES, 0 },
+	{ "resident_bytes", "Resident here", LOOK_BYTES, 0 },
+	{ "budget_bytes", "Budget here", LOOK_BYTES, 0 },
 	{ "reason", "Reason", LOOK_TEXT, 0 },
 	{ 0 },
 };
@@ -81,7 +85,9 @@ static const struct column mem_columns[] = {
 	{ "vm", "VM", LOOK_TEXT, 0 },
 	{ "mem", "MEM", LOOK_NUMBER, 0 },
 	{ "bytes", "SIZE", LOOK_BYTES, 0 },
-	{ "resident_pages", "RESIDENT-PAGES", LOOK_NUMBER, 0 },
+	{ "resident_pages", "RESIDENT-PAGES", LOOK_NUMBER, COLUMN_WIDE },
+	{ "resident_bytes", "RESIDENT", LOOK_BYTES, 0 },
+	{ "budget_bytes", "VM-BUDGET", LOOK_BYTES, 0 },
 	{ "metadata_bytes", "METADATA", LOOK_BYTES, 0 },
 	{ "home", "HOME", LOOK_TEXT, 0 },
 	{ 0 },
@@ -105,6 +111,14 @@ static const struct column top_columns[] = {
 	{ "invalidations", "INVALIDATIONS", LOOK_NUMBER, 0 },
 	{ "put_off", "PUT-OFF", LOOK_NUMBER, 0 },
 	{ "wait_ns", "WAIT", LOOK_NS, 0 },
+	{ 0 },
+};
+
+static const struct column budget_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "node", "Node", LOOK_TEXT, 0 },
+	{ "budget_bytes", "Budget", LOOK_BYTES, 0 },
+	{ "resident_bytes", "Resident", LOOK_BYTES, 0 },
 	{ 0 },
 };
 
@@ -144,6 +158,9 @@ const struct command commands[] = {
 	  { "vm" }, 0, mem_columns, 0 },
 	{ "mem", "top", "VM", "Pages that nodes fight over, as this node sees it: hottest first, of the last 20 s",
 	  "mem.top", { "vm" }, 1, top_columns, 0, 1 },
+	{ "mem", "budget", "VM [SIZE | none | default]",
+	  "How much memory of this node a VM may hold; with SIZE (as 200M) from now on", "mem.budget",
+	  { "vm", "size" }, 1, budget_columns, COMMAND_ONE },
 	{ "stat", NULL, "[node | link [NODE] | VM]", "Counters of this node", "stat.list",
 	  { "object", "node" }, 0, stat_columns, 0, 2 },
 	{ "event", "list", "[VM]", "What happened; with --follow also what happens", "event.list",

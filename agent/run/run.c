@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../cli/client.h"
+#include "budget.h"
 #include "place.h"
 #include "run.h"
 
@@ -30,6 +31,7 @@ struct run {
 	uint32_t timeout_ms;
 	bool keep_dead;
 	struct places places;
+	struct budgets budgets;
 	char **program;
 
 	struct client *client;
@@ -49,7 +51,7 @@ struct run {
 
 /* ---- options ---- */
 
-enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_HOME, OPTION_TIMEOUT, OPTION_KEEP_DEAD };
+enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_HOME, OPTION_BUDGET, OPTION_TIMEOUT, OPTION_KEEP_DEAD };
 
 static const struct argp_option argp_options[] = {
 	{ "place", OPTION_PLACE, "PLACES", 0,
@@ -58,6 +60,8 @@ static const struct argp_option argp_options[] = {
 	{ "uuid", OPTION_UUID, "UUID", 0, "Of the VM (random)", 0 },
 	{ "home", OPTION_HOME, "POLICY", 0,
 	  "Where the directory of its memory is: origin (here) or interleave (all nodes)", 0 },
+	{ "budget", OPTION_BUDGET, "BUDGETS", 0,
+	  "How much memory of each node it may hold, as n1=200M,n2=none (default: as each node says)", 0 },
 	{ "timeout", OPTION_TIMEOUT, "SECONDS", 0, "How long the other nodes may take to join", 0 },
 	{ "keep-dead", OPTION_KEEP_DEAD, NULL, 0, "Leave PROGRAM alone when its VM has died", 0 },
 	{ 0 },
@@ -90,6 +94,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_HOME:
 		run->home = arg;
+		return 0;
+	case OPTION_BUDGET:
+		if (budgets_add(&run->budgets, arg, why, sizeof(why)))
+			argp_error(state, "--budget: %s", why);
 		return 0;
 	case OPTION_TIMEOUT:
 		if (take_timeout(run, arg))
@@ -142,10 +150,21 @@ static json_t *places_to_json(const struct places *places)
 	return list;
 }
 
+static json_t *budgets_to_json(const struct budgets *budgets)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < budgets->nr; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s}", "node", budgets->list[i].node,
+						      "size", budgets->list[i].size));
+	return list;
+}
+
 static int create_vm(struct run *run)
 {
-	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:o}", "name", run->name, "uuid", run->uuid,
-				   "home", run->home, "places", places_to_json(&run->places));
+	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:o, s:o}", "name", run->name, "uuid", run->uuid,
+				   "home", run->home, "places", places_to_json(&run->places),
+				   "budgets", budgets_to_json(&run->budgets));
 	const char *name, *uuid;
 	json_t *vm;
 	int status = client_call(run->client, "vm.create", params, &vm, &run->vm);

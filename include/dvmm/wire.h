@@ -121,7 +121,10 @@ struct dvmm_msg_mem_add {
 };
 static_assert(sizeof(struct dvmm_msg_mem_add) == 24);
 
-/* Tail: nr_places * struct dvmm_wire_place. */
+/**
+ * struct dvmm_msg_slice_start - tail: nr_places * struct dvmm_wire_place
+ * @budget: bytes of the receiver's memory the VM may hold, or DVMM_BUDGET_*
+ */
 struct dvmm_msg_slice_start {
 	__u8 uuid[DVMM_UUID_SIZE];
 	__u8 name[DVMM_NAME_SIZE];
@@ -130,6 +133,7 @@ struct dvmm_msg_slice_start {
 	__le32 nr_places;
 	__le32 tsc_khz; /* of the origin; a slice refuses another frequency */
 	__le32 reserved; /* 0 */
+	__le64 budget;
 };
 
 struct dvmm_wire_place {

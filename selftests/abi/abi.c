@@ -103,7 +103,8 @@ static const struct ioctl_case cases[] = {
 	{ "link_get", DVMM_LINK_GET, sizeof(struct dvmm_link_get), END(dvmm_link_get, out_reason), {} },
 	{ "stat_get", DVMM_STAT_GET, sizeof(struct dvmm_stat_get), END(dvmm_stat_get, values),
 	  { OFF(dvmm_stat_get, reserved) } },
-	{ "vm_create", DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), sizeof(struct dvmm_vm_create), {} },
+	{ "vm_create", DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), END(dvmm_vm_create, out_vm_id),
+	  { OFF(dvmm_vm_create, reserved) } },
 	{ "vm_get", DVMM_VM_GET, sizeof(struct dvmm_vm_get), sizeof(struct dvmm_vm_get),
 	  { OFF(dvmm_vm_get, reserved) } },
 	{ "vcpu_get", DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), sizeof(struct dvmm_vcpu_get),
@@ -112,6 +113,8 @@ static const struct ioctl_case cases[] = {
 	  { OFF(dvmm_mem_get, reserved) } },
 	{ "mem_top", DVMM_MEM_TOP, sizeof(struct dvmm_mem_top), sizeof(struct dvmm_mem_top),
 	  { OFF(dvmm_mem_top, reserved) } },
+	{ "vm_budget", DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), sizeof(struct dvmm_vm_budget),
+	  { OFF(dvmm_vm_budget, reserved) } },
 	{ "slice_open", DVMM_SLICE_OPEN, sizeof(struct dvmm_slice_open), sizeof(struct dvmm_slice_open),
 	  { OFF(dvmm_slice_open, reserved) } },
 };
@@ -300,6 +303,78 @@ static void check_link(void)
 	close(fd);
 }
 
+/* ---- budgets ---- */
+
+#define MIB (1ULL << 20)
+
+static int create_vm(const struct dvmm_vm_budget_on *budgets, unsigned int nr, struct dvmm_vm_create *create)
+{
+	*create = (struct dvmm_vm_create) {
+		.size = sizeof(*create), .uuid = { 0xb0 }, .name = "budget", .nr_budgets = nr, .budgets = (uintptr_t)budgets,
+	};
+	return try(control, DVMM_VM_CREATE, create);
+}
+
+static int refused(const struct dvmm_vm_budget_on *budgets, unsigned int nr)
+{
+	struct dvmm_vm_create create;
+	int ret = create_vm(budgets, nr, &create);
+
+	if (!ret)
+		close(create.out_fd);
+	return ret;
+}
+
+static int budget(unsigned int vm_id, uint64_t bytes, struct dvmm_vm_budget *budget)
+{
+	*budget = (struct dvmm_vm_budget) { .size = sizeof(*budget), .vm_id = vm_id, .bytes = bytes };
+	return try(control, DVMM_VM_BUDGET, budget);
+}
+
+static void check_new_budgets(void)
+{
+	struct dvmm_vm_budget_on one = { .node_id = 1, .bytes = 100 * MIB }, two[2] = { one, one };
+
+	expect("vm_create", "budget_twice_for_a_node", EINVAL, refused(two, 2));
+	expect("vm_create", "more_budgets_than_nodes", EINVAL, refused(two, DVMM_MAX_NODES + 1));
+	expect("vm_create", "bad_budgets_pointer", EFAULT, refused((void *)8, 1));
+	one.reserved = 1;
+	expect("vm_create", "reserved_of_a_budget", EINVAL, refused(&one, 1));
+	one = (struct dvmm_vm_budget_on) { .node_id = 1, .bytes = DVMM_BUDGET_MIN - 1 };
+	expect("vm_create", "budget_too_small", EINVAL, refused(&one, 1));
+	one = (struct dvmm_vm_budget_on) { .node_id = 2, .bytes = 100 * MIB };
+	expect("vm_create", "budget_of_a_node_without_a_part", EINVAL, refused(&one, 1));
+	one.node_id = DVMM_MAX_NODES;
+	expect("vm_create", "budget_of_an_impossible_node", EINVAL, refused(&one, 1));
+}
+
+static void check_budget(void)
+{
+	struct dvmm_vm_budget_on here = { .node_id = 1, .bytes = 100 * MIB };
+	struct dvmm_vm_create vm = {};
+	struct dvmm_vm_budget got;
+
+	if (create_vm(NULL, 0, &vm) == ENOTTY) {
+		printf("ok %d - budgets # SKIP dvmm-vcpu is not loaded\n", ++nr_tests);
+		return;
+	}
+	close(vm.out_fd);
+	check_new_budgets();
+	expect("vm_create", "with_a_budget", 0, create_vm(&here, 1, &vm));
+	expect("vm_budget", "of_an_unknown_vm", ENOENT, budget(vm.out_vm_id + 1, 0, &got));
+	expect("vm_budget", "asked_for", 0, budget(vm.out_vm_id, DVMM_BUDGET_KEEP, &got));
+	report(got.out_bytes == 100 * MIB && !got.out_resident, "vm_budget", "is_what_the_vm_was_given");
+	expect("vm_budget", "too_small", EINVAL, budget(vm.out_vm_id, DVMM_BUDGET_MIN - 1, &got));
+	expect("vm_budget", "changed", 0, budget(vm.out_vm_id, 50 * MIB, &got));
+	report(got.out_bytes == 50 * MIB, "vm_budget", "is_changed");
+	expect("vm_budget", "none", 0, budget(vm.out_vm_id, DVMM_BUDGET_NONE, &got));
+	report(got.out_bytes == DVMM_BUDGET_NONE, "vm_budget", "is_none");
+	expect("vm_budget", "default", 0, budget(vm.out_vm_id, DVMM_BUDGET_DEFAULT, &got));
+	report(got.out_bytes == DVMM_BUDGET_NONE, "vm_budget", "default_is_none");
+	close(vm.out_fd);
+	expect("vm_budget", "of_a_vm_that_ended", ENOENT, budget(vm.out_vm_id, 0, &got));
+}
+
 /* ---- counters ---- */
 
 static int get_stat(unsigned int kind, unsigned int id, unsigned int nr, uint64_t *values, unsigned int *out_nr)
@@ -426,6 +501,7 @@ int main(int argc, char **argv)
 		check_argument(&cases[i]);
 	check_longer();
 	check_link();
+	check_budget();
 	check_stat();
 	check_top();
 	check_events();

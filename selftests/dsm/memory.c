@@ -9,6 +9,9 @@
  *   map MEM BYTES POLICY
  *   test NAME ROUNDS SEED        as litmus.c
  *   time NAME PAGES              per page: touch, shmem, readmiss, upgrade
+ *   misses PAGES START           read misses one by one: median and 99th percentile
+ *   hammer PAGE SECONDS          writes it, as others do: how often, and the longest stall
+ *   sent                         messages and pages sent on all links
  *   write PAGE VALUE | read PAGE one word
  *   fill SEED | verify SEED      one word of each page of the memory
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
@@ -217,6 +220,36 @@ static int do_time(char **words)
 	return 0;
 }
 
+static int do_misses(char **words)
+{
+	return timing_read(&memory, strtoull(words[1], NULL, 0), strtoull(words[2], NULL, 0));
+}
+
+static int do_hammer(char **words)
+{
+	return timing_hammer(&memory, strtoull(words[1], NULL, 0), atof(words[2]));
+}
+
+static int do_sent(char **words)
+{
+	uint64_t messages = 0, pages = 0;
+	unsigned int node;
+
+	(void)words;
+	for (node = 1; node <= total; node++) {
+		uint64_t values[DVMM_NR_STAT_LINK] = {};
+		struct dvmm_stat_get get = { .size = sizeof(get), .kind = DVMM_STAT_LINK, .id = node,
+					     .nr = DVMM_NR_STAT_LINK, .values = (uint64_t)values };
+
+		if (node != self_id && ioctl(control, DVMM_STAT_GET, &get))
+			return failed("sent");
+		messages += values[DVMM_STAT_LINK_tx_messages];
+		pages += values[DVMM_STAT_LINK_tx_pages];
+	}
+	printf("ok: messages %" PRIu64 " pages %" PRIu64 "\n", messages, pages);
+	return 0;
+}
+
 static int do_write(char **words)
 {
 	*word(&memory, strtoull(words[1], NULL, 0), 0) = strtoull(words[2], NULL, 0);
@@ -388,6 +421,7 @@ static void command(char *line)
 		{ "node", do_node, 3 }, { "links", do_links, 1 }, { "vm", do_vm, 2 },
 		{ "adopt", do_adopt, 4 }, { "map", do_map, 4 }, { "test", do_test, 4 },
 		{ "time", do_time, 3 }, { "write", do_write, 3 }, { "read", do_read, 2 },
+		{ "misses", do_misses, 3 }, { "hammer", do_hammer, 3 }, { "sent", do_sent, 1 },
 		{ "fill", do_fill, 2 }, { "verify", do_verify, 2 },
 		{ "direct", do_direct, 3 }, { "protect", do_protect, 1 }, { "info", do_info, 1 },
 		{ "stat", do_stat, 1 }, { "top", do_top, 1 }, { "kill", do_kill, 1 },

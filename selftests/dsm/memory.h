@@ -24,4 +24,8 @@ static inline volatile uint64_t *word(const struct memory *mem, uint64_t page, u
 int litmus_run(const struct memory *mem, const char *name, long rounds, long seed);
 double now_us(void);
 
+/* timing.c */
+int timing_read(const struct memory *mem, uint64_t nr, uint64_t start);
+int timing_hammer(const struct memory *mem, uint64_t page, double seconds);
+
 #endif

@@ -89,6 +89,13 @@ int dvmm_vm_create(int control, struct dvmm_vm_create *create)
 	if (nr_vms == 16)
 		return -ENOSPC;
 	nr_places = create->nr_places;
+	for (uint32_t i = 0; i < create->nr_budgets; i++) {
+		const struct dvmm_vm_budget_on *on = (void *)(uintptr_t)create->budgets;
+		struct dvmm_vm_budget budget;
+
+		if (on[i].node_id == node.node_id)
+			dvmm_vm_budget(control, 0, on[i].bytes, &budget);
+	}
 	memcpy(places, (void *)(uintptr_t)create->places, nr_places * sizeof(places[0]));
 	create->out_vm_id = FIRST_ID + nr_vms;
 	create->out_fd = memfd_create("vm", MFD_CLOEXEC);
@@ -166,6 +173,19 @@ int dvmm_mem_top(int control, uint32_t vm_id, struct dvmm_mem_page *pages, uint3
 		.mem_id = 3, .page = 9, .gpa = DVMM_NO_GPA, .home = 2, .nodes = 1 << 9,
 		.heat = 2, .invalidations = 2,
 	};
+	return 0;
+}
+
+int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_budget *ret_budget)
+{
+	static uint64_t now = DVMM_BUDGET_NONE;
+
+	(void)control;
+	(void)vm_id;
+	if (bytes != DVMM_BUDGET_KEEP)
+		now = bytes;
+	*ret_budget = (struct dvmm_vm_budget){ .size = sizeof(*ret_budget), .out_bytes = now,
+					       .out_resident = 5 << 20 };
 	return 0;
 }
 

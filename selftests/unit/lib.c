@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* selftests/unit/lib.c - addresses, UUIDs, keys and words of libdvmm. */
+/* selftests/unit/lib.c - addresses, UUIDs, keys, sizes and words of libdvmm. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -47,6 +47,50 @@ static void bad_addr_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(dvmm_addr_parse(bad[i], &addr), -EINVAL);
 	assert_int_equal(addr.port, 99);
+}
+
+static void sizes_are_powers_of_1024(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = { { "0", 0 }, { "4096", 4096 }, { "3K", 3 << 10 }, { "200M", 200 << 20 },
+		     { "200MiB", 200 << 20 }, { "3GiB", 3ull << 30 }, { "64T", 64ull << 40 } };
+	uint64_t bytes;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(dvmm_size_parse(good[i].text, &bytes), 0);
+		assert_int_equal(bytes, good[i].bytes);
+	}
+}
+
+static void bad_size_is_refused(void **state)
+{
+	static const char *const bad[] = { "", "M", "-1", " 1", "1 M", "1m", "1MB", "1.5G", "0x10", "1MM",
+					   "8388608T", "9999999999999999999", "99999999999999999T" };
+	uint64_t bytes = 99;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(dvmm_size_parse(bad[i], &bytes), -EINVAL);
+	assert_int_equal(bytes, 99);
+}
+
+static void budget_is_a_size_or_a_word(void **state)
+{
+	uint64_t budget = 99;
+
+	(void)state;
+	assert_int_equal(dvmm_budget_parse("1023K", &budget), -EINVAL);
+	assert_int_equal(dvmm_budget_parse("nothing", &budget), -EINVAL);
+	assert_int_equal(budget, 99);
+	assert_int_equal(dvmm_budget_parse("1M", &budget), 0);
+	assert_int_equal(budget, DVMM_BUDGET_MIN);
+	assert_int_equal(dvmm_budget_parse("none", &budget), 0);
+	assert_true(budget == DVMM_BUDGET_NONE);
+	assert_int_equal(dvmm_budget_parse("default", &budget), 0);
+	assert_true(budget == DVMM_BUDGET_DEFAULT);
 }
 
 static void uuid_is_read_and_written(void **state)
@@ -132,6 +176,9 @@ int main(void)
 		cmocka_unit_test(addr_is_read_and_written),
 		cmocka_unit_test(addr_fields_are_what_the_kernel_wants),
 		cmocka_unit_test(bad_addr_is_refused),
+		cmocka_unit_test(sizes_are_powers_of_1024),
+		cmocka_unit_test(bad_size_is_refused),
+		cmocka_unit_test(budget_is_a_size_or_a_word),
 		cmocka_unit_test(uuid_is_read_and_written),
 		cmocka_unit_test(bad_uuid_is_refused),
 		cmocka_unit_test(random_uuid_is_version_4),

@@ -152,6 +152,19 @@ enum dvmm_home_policy {
 	DVMM_HOME_INTERLEAVE = 1, /* 2 MiB extents in turn over all nodes */
 };
 
+/* Budgets in place of a number of bytes. */
+#define DVMM_BUDGET_KEEP 0ULL /* as it is; for a new VM the default */
+#define DVMM_BUDGET_DEFAULT (~0ULL - 1) /* dvmm-dsm's parameter vm_budget_mb on that node */
+#define DVMM_BUDGET_NONE (~0ULL) /* as much as it takes */
+#define DVMM_BUDGET_MIN (1ULL << 20)
+
+/** struct dvmm_vm_budget_on - @node_id shall hold at most @bytes of a VM's memory */
+struct dvmm_vm_budget_on {
+	__u32 node_id;
+	__u32 reserved;
+	__u64 bytes;
+};
+
 /**
  * struct dvmm_vm_create - DVMM_VM_CREATE: a VM whose origin is this node
  * @uuid: names /dev/dvmm/vm/<uuid>
@@ -161,6 +174,9 @@ enum dvmm_home_policy {
  * @places: user pointer to struct dvmm_vcpu_place; vCPUs not named are local
  * @out_fd: the VM; closing it ends the VM on all nodes
  * @out_vm_id: its number in the cluster
+ * @nr_budgets: entries at @budgets
+ * @budgets: user pointer to struct dvmm_vm_budget_on, of nodes that have a part; the
+ *	others take their default. See DVMM_VM_BUDGET
  *
  * Needs CAP_SYS_ADMIN. The device node is there when this returns.
  */
@@ -174,6 +190,9 @@ struct dvmm_vm_create {
 	__u64 places;
 	__s32 out_fd;
 	__u32 out_vm_id;
+	__u32 nr_budgets;
+	__u32 reserved;
+	__u64 budgets;
 };
 
 /**
@@ -325,6 +344,27 @@ struct dvmm_mem_top {
 };
 
 /**
+ * struct dvmm_vm_budget - DVMM_VM_BUDGET: how much memory of this node a VM may hold
+ * @vm_id: of a VM known on this node
+ * @bytes: from now on; DVMM_BUDGET_MIN at least, or DVMM_BUDGET_KEEP, _DEFAULT, _NONE
+ * @out_bytes: now; DVMM_BUDGET_NONE: no bound
+ * @out_resident: bytes this node holds now
+ *
+ * Cold pages beyond it go to other nodes. What has its home here and is the last copy
+ * stays: a budget smaller than that makes the VM slower, never wrong.
+ * Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_vm_budget {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 reserved;
+	__u64 bytes;
+	__u64 out_bytes;
+	__u64 out_resident;
+};
+
+/**
  * struct dvmm_slice_open - DVMM_SLICE_OPEN: the calling process becomes the slice
  * @vm_id: from DVMM_EVENT_SLICE_WANTED
  * @nr_vcpus: in: room at @vcpu_ids, out: how many vCPUs are placed here
@@ -416,6 +456,7 @@ struct dvmm_event {
 #define DVMM_VCPU_GET	_IOWR(DVMM_IOC, 0x23, struct dvmm_vcpu_get)
 #define DVMM_MEM_GET	_IOWR(DVMM_IOC, 0x24, struct dvmm_mem_get)
 #define DVMM_MEM_TOP	_IOWR(DVMM_IOC, 0x28, struct dvmm_mem_top)
+#define DVMM_VM_BUDGET	_IOWR(DVMM_IOC, 0x25, struct dvmm_vm_budget)
 #define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
 #define DVMM_SLICE_SERVE _IOW(DVMM_IOC, 0x31, struct dvmm_slice_serve)
 #define DVMM_VCPU_SERVE	_IOW(DVMM_IOC, 0x32, struct dvmm_slice_serve)

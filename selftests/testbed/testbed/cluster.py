@@ -110,7 +110,7 @@ class Cluster:
 
     # Guests
 
-    def start_guest(self, *counts, host=None, home="origin", name="guest", show=False, **options):
+    def start_guest(self, *counts, host=None, home="origin", budget="", name="guest", show=False, **options):
         """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu()."""
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
@@ -118,7 +118,7 @@ class Cluster:
         options["append"] = f"{BOOT_ALONE} {options.get('append', '')}"
         if not (options.get("disk") or "/dev").startswith("/dev"):
             host.run(f"truncate -s 16M {options['disk']}")
-        command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} -- {guest.qemu(**options)}"
+        command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} {budget and '--budget ' + budget} -- {guest.qemu(**options)}"
         return SpanningGuest(self, host, host.start(f"exec {command}", show=show))
 
 
