@@ -191,6 +191,7 @@ static const struct {
 
 static int act(int (*action)(struct client *client))
 {
+	const char *socket = getenv("DVMM_SOCKET");
 	char why[512];
 	struct client *client;
 	size_t len;
@@ -200,7 +201,7 @@ static int act(int (*action)(struct client *client))
 	free(xml);
 	if (ret <= 0)
 		return ret ? fail("%s", why) : STATUS_OK;
-	status = client_open(RPC_SOCKET, false, &client);
+	status = client_open(socket ? socket : RPC_SOCKET, false, &client);
 	if (status)
 		return status;
 	status = action(client);
