@@ -292,7 +292,7 @@ static void check_libvirt(struct report *report)
 	}
 	check_program(report, QEMU, "apt install qemu-system-x86");
 	check_program(report, EMULATOR, "install dvmm-agent");
-	check_program(report, "/usr/lib/dvmm/dvmm-hook", "install dvmm-agent");
+	check_program(report, "/usr/sbin/dvmm-hook", "install dvmm-agent");
 	check_emulator_age(report);
 }
 

@@ -27,7 +27,8 @@ const struct setup_file setup_files[] = {
 	},
 	{
 		.path = "/etc/libvirt/hooks/qemu.d/50-dvmm",
-		.text = "#!/bin/sh\n" HEADER "exec /usr/lib/dvmm/dvmm-hook \"$@\"\n",
+		/* Programs of /usr/sbin are what libvirtd may run under AppArmor. */
+		.text = "#!/bin/sh\n" HEADER "exec /usr/sbin/dvmm-hook \"$@\"\n",
 		.mode = 0755,
 		.only_with = "/etc/libvirt",
 		.why = "libvirt tells dvmm that a domain starts or ends",

@@ -1,55 +1,202 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A spanning VM as a libvirt domain: stock libvirtd and QEMU, one domain over two hosts.
 
-    scripts/testbed script selftests/testbed/virsh.py KERNEL [-v]
+    scripts/testbed script selftests/testbed/virsh.py KERNEL [reboot] [apparmor] [-v]
+
+reboot: the domain is also rebooted, which takes as long as all the rest. apparmor: libvirtd and QEMU are confined.
 """
 
+import json
 import sys
 
 from testbed import Testbed
-from testbed.cluster import Cluster
+from testbed.cluster import DVMM, Cluster
 from testbed.libvirt import Libvirt, domain_xml, placement
 from testbed.tap import Tap
 
 UUID = "6d766d64-0000-4000-8000-000000000001"
+UP = r"DVMM-GUEST: up 2 vCPUs"
+READY = r"DVMM-GUEST: waits for its power button"
 
 
-def install(host):
-    """What the packages will do, then the one explicit command."""
-    host.run("make -s -o all -C agent install BUILD=$PWD/build/user", 120)
-    host.run("printf '#!/bin/sh\\nexec /usr/lib/dvmm/dvmm-hook \"$@\"\\n' >/tmp/h; mkdir -p /etc/libvirt/hooks/qemu.d;"
-             "install -m 755 /tmp/h /etc/libvirt/hooks/qemu.d/50-dvmm")
+def set_up(cluster, libvirt, apparmor):
+    """What the packages do on each node, then the one command on the origin; then the check is content."""
+    cluster.up()
+    origin = libvirt.host
+    # The objects are there; this host cannot tell how old they are.
+    origin.run("make -s -o all -C agent install BUILD=$PWD/build/user", 120)
+    said = origin.run("dvmm node setup --dry-run")
+    assert "would write /etc/libvirt/hooks/qemu.d/50-dvmm" in said, said
+    assert origin.start("dvmm node check").wait(60) == 1, "the check misses no hook"
+    origin.run("dvmm node setup")
+    rows = json.loads(origin.run("dvmm -o json node check"))
+    assert not [row for row in rows if row["state"] == "missing"], rows
+    libvirt.up(apparmor)
+    libvirt.put_guest()
+
+
+def nothing_is_left(cluster):
+    """No VM on any node, no slice, no QEMU."""
+    for host in cluster.bed.hosts:
+        cluster.wait_vm_gone(host)
+        host.run("timeout 20 sh -c 'while pgrep -x \"dvmm-slice|qemu-system-x86\"; do sleep 0.2; done'", 30)
+        assert not host.splats(), host.splats()
+
+
+def refused(libvirt, xml, *words):
+    """A start that fails with a sentence that has these words."""
+    libvirt.define(xml)
+    said = libvirt.refused("start web1")
+    for word in words:
+        assert word in said, f"{word!r} is not in {said!r}"
+    assert libvirt.virsh("domstate web1").strip() == "shut off"
+    libvirt.virsh("undefine web1")
+
+
+def wrong_domains(libvirt, cluster, line):
+    def domain(metadata, **options):
+        return domain_xml("web1", UUID, 2, line, metadata, **options)
+
+    refused(libvirt, domain(placement(1, 1).replace("n2", "n9")), "n9: no such node")
+    refused(libvirt, domain(placement(1, 1).replace("ids='1'", "ids='7'")),
+            "vCPU 7 is placed on n2, but the domain has 2")
+    refused(libvirt, domain(placement(1, 1).replace("dvmm:memory", "dvmm:memmory")), "no part <memmory>")
+    refused(libvirt, domain(placement(1, 1), emulator="/usr/bin/qemu-system-x86_64"),
+            "write <emulator>/usr/bin/dvmm-qemu</emulator>")
+    refused(libvirt, domain(placement(1, 1)).replace("<ioapic driver='qemu'/>", ""), "<ioapic driver='qemu'/>")
+    # The emulator of spanning VMs, but no placement: nothing else runs in its stead.
+    refused(libvirt, domain(""), "has this domain a <dvmm:placement>")
+    nothing_is_left(cluster)
+
+
+def slice_that_cannot_start(libvirt, cluster, line):
+    """The agent of the other node does not answer: the start says which node, and why."""
+    other = cluster.bed.hosts[1]
+    other.run("kill -STOP $(cat /run/dvmm-agent.pid)")
+    refused(libvirt, domain_xml("web1", UUID, 2, line, placement(1, 1, timeout=2)),
+            "dvmm: web1: cannot start: no slice on node n2: it did not answer in time; does its agent run?")
+    other.run("kill -CONT $(cat /run/dvmm-agent.pid)")
+    nothing_is_left(cluster)
+
+
+def plain_domain(libvirt, cluster, line):
+    """A domain without metadata of ours starts as if we were not there, also without the agent."""
+    xml = domain_xml("plain", UUID, 1, line, emulator="/usr/bin/qemu-system-x86_64", mem_mib=64)
+    host = libvirt.host
+    libvirt.define(xml)
+    host.run("kill -STOP $(cat /run/dvmm-agent.pid)")
+    libvirt.virsh("start plain")
+    pid = host.run("cat /run/libvirt/qemu/plain.pid").strip()
+    fds = host.run(f"ls -l /proc/{pid}/fd; tr '\\0' '\\n' </proc/{pid}/environ; grep dvmm /proc/{pid}/maps || true")
+    assert "/dev/kvm" in fds and "dvmm" not in fds.lower(), fds
+    libvirt.virsh("destroy plain")
+    libvirt.virsh("undefine plain")
+    host.run("kill -CONT $(cat /run/dvmm-agent.pid)")
+    nothing_is_left(cluster)
+
+
+def start(libvirt, cluster, line, show, apparmor):
+    libvirt.define(domain_xml("web1", UUID, 2, line, placement(1, 1)))
+    libvirt.virsh("start web1", 90)
+    confinement = libvirt.host.run("cat /proc/$(cat /run/libvirt/qemu/web1.pid)/attr/current 2>/dev/null || true")
+    assert not apparmor or f"libvirt-{UUID} (enforce)" in confinement, confinement
+    console = libvirt.console("web1", show)
+    console.wait_line(UP, 400)
+    places = [vcpu["node"] for vcpu in cluster.dvmm(libvirt.host, "vcpu list web1")]
+    assert places == ["n1", "n2"], places
+    there, = [vcpu for vcpu in cluster.dvmm(cluster.bed.hosts[1], "vcpu list web1") if vcpu["node"] == "n2"]
+    assert there["exits"] > 0, there
+    console.wait_line(READY, 60)
+    return console
+
+
+def look(libvirt):
+    """What a person asks, and what monitoring asks."""
+    info = libvirt.virsh("dominfo web1")
+    assert "running" in info and UUID in info, info
+    assert libvirt.virsh("vcpuinfo web1").count("running") == 2
+    stats = libvirt.virsh("domstats web1")
+    assert "vcpu.current=2" in stats and int(stats.split("vcpu.1.time=")[1].split()[0]) > 0, stats
+
+
+def suspend(libvirt, cluster):
+    """A suspended domain executes nothing on any node; then it goes on."""
+    def exits():
+        return [vcpu["exits"] for host in cluster.bed.hosts for vcpu in cluster.dvmm(host, "vcpu list web1")]
+
+    libvirt.virsh("suspend web1")
+    assert "paused" in libvirt.virsh("domstate web1")
+    before = exits()
+    libvirt.virsh("domstats web1")
+    assert exits() == before, "a suspended vCPU runs"
+    libvirt.virsh("resume web1")
+    libvirt.wait_state("web1", "running")
+    libvirt.host.run("timeout 60 sh -c 'until [ \"$(dvmm -o json vcpu list web1)\" != \"$1\" ]; do sleep 0.2; done' sh "
+                     f"'{libvirt.host.run(f'{DVMM} -o json vcpu list web1').strip()}'", 80)
+
+
+def shutdown(libvirt, cluster, console):
+    libvirt.virsh("shutdown web1")
+    console.wait_line("DVMM-GUEST: power button", 120)
+    libvirt.wait_state("web1", "shut off", 120)
+    nothing_is_left(cluster)
+
+
+def reboot(libvirt, console):
+    libvirt.virsh("reboot web1")
+    console.wait_line("DVMM-GUEST: power button", 120)
+    console.wait_line(UP, 400)
+    console.wait_line(READY, 60)
+
+
+def destroy_and_start_again(libvirt, cluster):
+    """At once, while the other nodes may still be at it."""
+    libvirt.virsh("start web1", 90)
+    for _ in range(2):
+        libvirt.virsh("destroy web1", 60)
+        libvirt.virsh("start web1", 90)
+    libvirt.virsh("destroy web1", 60)
+    nothing_is_left(cluster)
+
+
+def tear_down(libvirt, cluster):
+    libvirt.host.run("dvmm node setup --undo")
+    left = libvirt.host.run("grep -rl dvmm /etc/libvirt/hooks /etc/udev /etc/modules-load.d /etc/apparmor.d || true")
+    assert not left, left
+    libvirt.virsh("undefine web1")
+    libvirt.down()
+    cluster.down()
 
 
 def main(kernel, *words):
     tap = Tap()
+    show = "-v" in words
     with Testbed(hosts=2, kernel=kernel) as bed:
-        cluster = Cluster(bed)
-        origin = bed.hosts[0]
-        libvirt = Libvirt(origin)
-        with tap.case("libvirtd_runs_on_the_origin"):
-            cluster.up()
-            install(origin)
-            libvirt.up()
-            libvirt.put_guest()
-        line = libvirt.guest_line(2, "halt")
-        with tap.case("virsh_start"):
-            libvirt.define(domain_xml("web1", UUID, 2, line, placement(1, 1)))
-            libvirt.virsh("start web1", 90)
-            print(origin.run("virsh list; build/user/dvmm vm list; build/user/dvmm vcpu list; ps aux | grep qemu-sys | head -3"))
-            console = libvirt.console("web1")
-            console.wait_line("DVMM-GUEST: up 2 vCPUs", 250)
-            print(origin.run("build/user/dvmm vcpu list; ls -la /proc/$(pgrep -x qemu-system-x86)/fd; cat /proc/$(pgrep -x qemu-system-x86)/cgroup"))
-            for w in ("dominfo web1", "vcpuinfo web1", "domstats web1"):
-                print(libvirt.virsh(w))
-        print(origin.run("cat /var/log/libvirt/qemu/web1.log; virsh list --all; dmesg | tail -20"))
-        with tap.case("destroy"):
-            libvirt.virsh("destroy web1", 90)
-            for host in bed.hosts:
-                cluster.wait_vm_gone(host)
-        with tap.case("modules_unload_and_nothing_is_left"):
-            libvirt.down()
-            cluster.down()
+        cluster, libvirt = Cluster(bed), Libvirt(bed.hosts[0])
+        with tap.case(f"origin_of_{kernel}_is_set_up_for_libvirt"):
+            set_up(cluster, libvirt, "apparmor" in words)
+        line = libvirt.guest_line(2, "button")
+        with tap.case("wrong_metadata_is_refused_and_leaves_nothing"):
+            wrong_domains(libvirt, cluster, line)
+        with tap.case("slice_that_cannot_start_is_named"):
+            slice_that_cannot_start(libvirt, cluster, line)
+        with tap.case("plain_domain_is_not_touched"):
+            plain_domain(libvirt, cluster, line)
+        with tap.case("domain_starts_over_two_hosts"):
+            console = start(libvirt, cluster, line, show, "apparmor" in words)
+        with tap.case("dominfo_vcpuinfo_domstats_answer"):
+            look(libvirt)
+        with tap.case("suspended_domain_stands_still_and_goes_on"):
+            suspend(libvirt, cluster)
+        if "reboot" in words:
+            with tap.case("domain_reboots"):
+                reboot(libvirt, console)
+        with tap.case("domain_shuts_down"):
+            shutdown(libvirt, cluster, console)
+        with tap.case("destroyed_domain_starts_again_at_once"):
+            destroy_and_start_again(libvirt, cluster)
+        with tap.case("setup_is_undone_and_modules_unload"):
+            tear_down(libvirt, cluster)
     tap.end()
 
 

@@ -3,8 +3,8 @@
 
 from xml.sax.saxutils import escape
 
-from . import guest, kernels
-from .control import CommandFailed
+from . import guest
+from .host import LinePrinter
 
 IMAGES = "/var/lib/libvirt/images"
 XMLNS = "https://dvmm.org/xmlns/domain/1.0"
@@ -16,9 +16,15 @@ class Libvirt:
     def __init__(self, host):
         self.host = host
 
-    def up(self):
-        """As its service would: control groups, the log daemon, libvirtd with Debian's configuration."""
+    def up(self, apparmor=False):
+        """As its service would: control groups, the log daemon, libvirtd with Debian's configuration.
+
+        apparmor: confined by Debian's profiles, and the domains too.
+        """
         self.host.run("mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+        if apparmor:
+            self.host.run("mount -t securityfs securityfs /sys/kernel/security; cd /etc/apparmor.d &&"
+                          "apparmor_parser -r -W usr.sbin.libvirtd usr.lib.libvirt.virt-aa-helper", 120)
         self.host.run("rm -f /etc/libvirt/qemu/networks/autostart/*; virtlogd -d && libvirtd -d")
         self.host.run("timeout 60 sh -c 'until virsh version >/dev/null 2>&1; do sleep 0.2; done'; virsh version", 70)
 
@@ -44,9 +50,10 @@ class Libvirt:
         self.host.run(f"timeout {timeout} sh -c 'until [ \"$(virsh -q domstate {name} | head -1)\" = \"{state}\" ]; "
                       "do sleep 0.2; done'", timeout + 20)
 
-    def console(self, name):
+    def console(self, name, show=False):
         """Joins the console; the job's output is what the guest says from now on."""
-        job = self.host.start(f"exec virsh console {name} --force", tty=True)
+        job = self.host.start(f"exec virsh console {name} --force", tty=True,
+                              on_data=LinePrinter(f"{name} on {self.host}") if show else None)
         job.wait_line("Connected to domain")
         return job
 
@@ -100,4 +107,4 @@ def domain_xml(name, uuid, cpus, line, metadata="", emulator="/usr/bin/dvmm-qemu
 """
 
 
-__all__ = ["Libvirt", "domain_xml", "placement", "IMAGES", "kernels", "CommandFailed"]
+__all__ = ["Libvirt", "domain_xml", "placement"]
