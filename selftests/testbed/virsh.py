@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A spanning VM as a libvirt domain: stock libvirtd and QEMU, one domain over two hosts.
 
-    scripts/testbed script selftests/testbed/virsh.py KERNEL [reboot] [apparmor] [-v]
+    scripts/testbed script selftests/testbed/virsh.py KERNEL [reboot] [-v]
 
-reboot: the domain is also rebooted, which takes as long as all the rest. apparmor: libvirtd and QEMU are confined.
+reboot: only that, since a boot takes as long as all the rest.
 """
 
 import json
@@ -19,7 +19,7 @@ UP = r"DVMM-GUEST: up 2 vCPUs"
 READY = r"DVMM-GUEST: waits for its power button"
 
 
-def set_up(cluster, libvirt, apparmor):
+def set_up(cluster, libvirt):
     """What the packages do on each node, then the one command on the origin; then the check is content."""
     cluster.up()
     origin = libvirt.host
@@ -31,7 +31,7 @@ def set_up(cluster, libvirt, apparmor):
     origin.run("dvmm node setup")
     rows = json.loads(origin.run("dvmm -o json node check"))
     assert not [row for row in rows if row["state"] == "missing"], rows
-    libvirt.up(apparmor)
+    libvirt.up()
     libvirt.put_guest()
 
 
@@ -95,11 +95,9 @@ def plain_domain(libvirt, cluster, line):
     nothing_is_left(cluster)
 
 
-def start(libvirt, cluster, line, show, apparmor):
+def start(libvirt, cluster, line, show):
     libvirt.define(domain_xml("web1", UUID, 2, line, placement(1, 1)))
     libvirt.virsh("start web1", 90)
-    confinement = libvirt.host.run("cat /proc/$(cat /run/libvirt/qemu/web1.pid)/attr/current 2>/dev/null || true")
-    assert not apparmor or f"libvirt-{UUID} (enforce)" in confinement, confinement
     console = libvirt.console("web1", show)
     console.wait_line(UP, 400)
     places = [vcpu["node"] for vcpu in cluster.dvmm(libvirt.host, "vcpu list web1")]
@@ -149,14 +147,46 @@ def reboot(libvirt, console):
     console.wait_line(READY, 60)
 
 
-def destroy_and_start_again(libvirt, cluster):
+def destroy_and_start_again(libvirt):
     """At once, while the other nodes may still be at it."""
     libvirt.virsh("start web1", 90)
-    for _ in range(2):
+    libvirt.virsh("destroy web1", 60)
+    libvirt.virsh("start web1", 90)
+
+
+def lost_slice(libvirt, cluster):
+    """The VM is dead: the domain does not run on, the event says why, and it can be ended."""
+    cluster.bed.hosts[1].run("pkill -9 -x dvmm-slice")
+    cluster.wait_event(libvirt.host, r"vm-dead")
+    libvirt.host.run("timeout 60 sh -c 'while [ \"$(virsh -q domstate web1 | head -1)\" = running ]; do sleep 0.2; done'", 80)
+    print(f"# the domain is {libvirt.virsh('domstate --reason web1').strip()}", flush=True)
+    if "shut off" not in libvirt.virsh("domstate web1"):
         libvirt.virsh("destroy web1", 60)
-        libvirt.virsh("start web1", 90)
+    nothing_is_left(cluster)
+
+
+def confined(libvirt, cluster):
+    """libvirtd and the domain under Debian's AppArmor profiles; without the lines of setup it does not start."""
+    host = libvirt.host
+    libvirt.down()
+    libvirt.up(apparmor=True)
+    local = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
+    host.run(f"cp {local} /tmp/lines && : >{local}")
+    assert "ermission denied" in libvirt.refused("start web1", 120)
+    host.run(f"cp /tmp/lines {local}")
+    libvirt.virsh("start web1", 120)
+    profile = host.run("cat /proc/$(cat /run/libvirt/qemu/web1.pid)/attr/current")
+    assert f"libvirt-{UUID} (enforce)" in profile, profile
+    assert [vcpu["node"] for vcpu in cluster.dvmm(host, "vcpu list web1")] == ["n1", "n2"]
     libvirt.virsh("destroy web1", 60)
     nothing_is_left(cluster)
+
+
+def explain(libvirt):
+    """For who reads a failure."""
+    for command in ("dmesg | grep -i -E 'apparmor=.DENIED|dvmm' | tail -30", "tail -n 60 /var/log/libvirt/qemu/web1.log",
+                    f"{DVMM} event list | tail -20", "virsh list --all"):
+        print("".join(f"# {line}\n" for line in libvirt.host.run(f"{command} || true").splitlines()), end="", flush=True)
 
 
 def tear_down(libvirt, cluster):
@@ -168,33 +198,48 @@ def tear_down(libvirt, cluster):
     cluster.down()
 
 
+def life(tap, libvirt, cluster, line, show):
+    with tap.case("wrong_metadata_is_refused_and_leaves_nothing"):
+        wrong_domains(libvirt, cluster, line)
+    with tap.case("slice_that_cannot_start_is_named"):
+        slice_that_cannot_start(libvirt, cluster, line)
+    with tap.case("plain_domain_is_not_touched"):
+        plain_domain(libvirt, cluster, line)
+    with tap.case("domain_starts_over_two_hosts"):
+        console = start(libvirt, cluster, line, show)
+    with tap.case("dominfo_vcpuinfo_domstats_answer"):
+        look(libvirt)
+    with tap.case("suspended_domain_stands_still_and_goes_on"):
+        suspend(libvirt, cluster)
+    with tap.case("domain_shuts_down"):
+        shutdown(libvirt, cluster, console)
+    with tap.case("destroyed_domain_starts_again_at_once"):
+        destroy_and_start_again(libvirt)
+    with tap.case("domain_whose_slice_is_killed_stops"):
+        lost_slice(libvirt, cluster)
+    with tap.case("domain_confined_by_apparmor_starts"):
+        confined(libvirt, cluster)
+
+
+def reboots(tap, libvirt, cluster, line, show):
+    with tap.case("domain_starts_over_two_hosts"):
+        console = start(libvirt, cluster, line, show)
+    with tap.case("domain_reboots"):
+        reboot(libvirt, console)
+    with tap.case("domain_shuts_down"):
+        shutdown(libvirt, cluster, console)
+
+
 def main(kernel, *words):
     tap = Tap()
-    show = "-v" in words
     with Testbed(hosts=2, kernel=kernel) as bed:
         cluster, libvirt = Cluster(bed), Libvirt(bed.hosts[0])
         with tap.case(f"origin_of_{kernel}_is_set_up_for_libvirt"):
-            set_up(cluster, libvirt, "apparmor" in words)
-        line = libvirt.guest_line(2, "button")
-        with tap.case("wrong_metadata_is_refused_and_leaves_nothing"):
-            wrong_domains(libvirt, cluster, line)
-        with tap.case("slice_that_cannot_start_is_named"):
-            slice_that_cannot_start(libvirt, cluster, line)
-        with tap.case("plain_domain_is_not_touched"):
-            plain_domain(libvirt, cluster, line)
-        with tap.case("domain_starts_over_two_hosts"):
-            console = start(libvirt, cluster, line, show, "apparmor" in words)
-        with tap.case("dominfo_vcpuinfo_domstats_answer"):
-            look(libvirt)
-        with tap.case("suspended_domain_stands_still_and_goes_on"):
-            suspend(libvirt, cluster)
-        if "reboot" in words:
-            with tap.case("domain_reboots"):
-                reboot(libvirt, console)
-        with tap.case("domain_shuts_down"):
-            shutdown(libvirt, cluster, console)
-        with tap.case("destroyed_domain_starts_again_at_once"):
-            destroy_and_start_again(libvirt, cluster)
+            set_up(cluster, libvirt)
+        cases = reboots if "reboot" in words else life
+        cases(tap, libvirt, cluster, libvirt.guest_line(2, "button"), "-v" in words)
+        if tap.failed:
+            explain(libvirt)
         with tap.case("setup_is_undone_and_modules_unload"):
             tear_down(libvirt, cluster)
     tap.end()

@@ -29,7 +29,8 @@ class Libvirt:
         self.host.run("timeout 60 sh -c 'until virsh version >/dev/null 2>&1; do sleep 0.2; done'; virsh version", 70)
 
     def down(self):
-        self.host.run("kill $(cat /run/libvirtd.pid) $(cat /run/virtlogd.pid)")
+        self.host.run("for daemon in libvirtd virtlogd; do pid=$(cat /run/$daemon.pid); kill $pid;"
+                      "timeout 30 sh -c \"while kill -0 $pid 2>/dev/null; do sleep 0.1; done\" || exit 1; done", 70)
 
     def virsh(self, words, timeout=60):
         return self.host.run(f"virsh -q {words}", timeout)
