@@ -19,6 +19,8 @@ struct agent {
 	struct events *events;
 	struct slices *slices;
 	struct server *server;
+	struct server *vmm_server;
+	struct kept_vm *kept_vms;
 };
 
 /* kmod.c: the node and its links in the kernel. Failures are logged. */
@@ -37,7 +39,7 @@ int slices_init(struct agent *agent);
 void slices_start_one(struct agent *agent, uint32_t vm_id);
 void slices_forget(struct agent *agent); /* they go on without the agent */
 
-/* server.c: the socket. */
+/* server.c: the sockets: RPC_SOCKET and, beside it, RPC_VMM_SOCKET. */
 int server_start(struct agent *agent, const char *path);
 void server_stop(struct agent *agent);
 void server_broadcast(struct agent *agent, json_t *event); /* to all followers */
@@ -68,6 +70,11 @@ json_t *request_fail_errno(struct request *request, int err, const char *what);
 #define METHOD(function, name, params, result) json_t *method_##function(struct request *request);
 #include "rpc.tbl.h"
 #undef METHOD
+
+/* kept.c: VMs that wait for their VMM. */
+/** kept_add() - keep a copy of @fd, which owns the VM, until vm.take or vm.drop */
+int kept_add(struct agent *agent, uint32_t vm_id, int fd);
+void kept_drop_all(struct agent *agent); /* they end */
 
 /* vm.c */
 /** vm_find() - a VM of this node by name, UUID or id. -ENOENT or other -errno */

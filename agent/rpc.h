@@ -9,8 +9,11 @@
  *	{"error": {"code": "not-found", "message": "web1: no such VM"}}
  *
  * Answers come in the order of the requests. vm.create's answer carries the VM's
- * fd (SCM_RIGHTS, with the line's first byte). After event.follow, lines
- * {"event": {...}} come between answers. Numbers are in base units.
+ * fd (SCM_RIGHTS, with the line's first byte). With keep the agent has the VM too, until a VMM
+ * takes it (vm.take) or it is dropped. After event.follow, lines {"event": {...}} come
+ * between answers. Numbers are in base units.
+ *
+ * RPC_VMM_SOCKET is for VMMs, which group kvm may start: vm.open and vm.take only.
  *
  * METHOD(function, name, parameters, what the answer is) is in rpc.tbl.h.
  */
@@ -18,6 +21,7 @@
 #define AGENT_RPC_H
 
 #define RPC_SOCKET "/run/dvmm/agent.sock"
+#define RPC_VMM_SOCKET "/run/dvmm/vmm.sock" /* beside the other one */
 #define RPC_LINE_MAX 65536 /* bytes of a request */
 
 /* Codes of errors; the CLI has an exit status for each. */

@@ -7,8 +7,11 @@ METHOD(node_list, "node.list", "", "nodes of the cluster as configured here")
 METHOD(link_list, "link.list", "", "links of this node")
 METHOD(vm_list, "vm.list", "", "VMs with a part on this node")
 METHOD(vm_info, "vm.info", "vm (name, UUID or id)", "one VM")
-METHOD(vm_create, "vm.create", "name?, uuid?, places: [{vcpu, node}], home?, budgets?: [{node, size}]",
+METHOD(vm_create, "vm.create", "name?, uuid?, places: [{vcpu, node}], home?, budgets?: [{node, size}], keep?",
        "the VM, and its fd")
+METHOD(vm_open, "vm.open", "vm (kept)", "the fd of its device, for a VMM")
+METHOD(vm_take, "vm.take", "vm (kept)", "the fd that owns it; the agent no longer keeps it")
+METHOD(vm_drop, "vm.drop", "vm", "whether it was kept; it ends")
 METHOD(vcpu_list, "vcpu.list", "vm?", "vCPUs")
 METHOD(mem_list, "mem.list", "vm?", "memory objects")
 METHOD(mem_top, "mem.top", "vm", "pages that nodes fight over, hottest first")

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* agent/server.c - the socket of the agent: takes lines apart, calls methods, sends
+/* agent/server.c - the sockets of the agent: takes lines apart, calls methods, sends
  * answers. What the methods do is elsewhere.
  */
 #include <errno.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct server {
 	struct agent *agent;
 	sd_event_source *source;
 	int fd;
+	bool for_vmms;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct client *clients;
 	uint32_t nr_clients;
@@ -53,6 +55,8 @@ static const struct {
 #include "rpc.tbl.h"
 #undef METHOD
 };
+
+static const char *const methods_for_vmms[] = { "vm.open", "vm.take" };
 
 /* ---- calls ---- */
 
@@ -96,15 +100,25 @@ json_t *request_fail_errno(struct request *request, int err, const char *what)
 	return request_fail(request, code_of(err), "%s: %s", what, strerror(-err));
 }
 
-static json_t *call_method(struct request *request, const char *name)
+static bool is_for_vmms(const char *name)
 {
+	for (size_t i = 0; i < sizeof(methods_for_vmms) / sizeof(methods_for_vmms[0]); i++)
+		if (!strcmp(methods_for_vmms[i], name))
+			return true;
+	return false;
+}
+
+static json_t *call_method(struct request *request, const char *name, bool by_vmm)
+{
+	if (by_vmm && !is_for_vmms(name))
+		return request_fail(request, RPC_DENIED, "%s: not for VMMs", name);
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (!strcmp(methods[i].name, name))
 			return methods[i].call(request);
 	return request_fail(request, RPC_INVALID, "%s: no such method", name);
 }
 
-static json_t *call(struct request *request, json_t *call)
+static json_t *call(struct request *request, json_t *call, bool by_vmm)
 {
 	const char *method = json_string_value(json_object_get(call, "method"));
 
@@ -113,7 +127,7 @@ static json_t *call(struct request *request, json_t *call)
 		return request_fail(request, RPC_INVALID, "a request is a JSON object with a method");
 	if (request->params && !json_is_object(request->params))
 		return request_fail(request, RPC_INVALID, "params must be an object");
-	return call_method(request, method);
+	return call_method(request, method, by_vmm);
 }
 
 /* ---- sending ---- */
@@ -244,7 +258,7 @@ static int answer(struct client *client, const char *text, size_t len)
 	struct request request = { .agent = client->server->agent, .fd = -1 };
 	json_error_t error;
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	json_t *result = call(&request, json);
+	json_t *result = call(&request, json, client->server->for_vmms);
 	json_t *line;
 	int err;
 
@@ -355,6 +369,15 @@ static void make_folder_of(const char *path)
 	}
 }
 
+/* As /dev/kvm. A host without that group has no VMM but root's. */
+static void give_to_kvm_group(const char *path)
+{
+	struct group *group = getgrnam("kvm");
+
+	if (!group || chown(path, -1, group->gr_gid) || chmod(path, 0660))
+		log_warning("%s: only root's VMMs can use it: there is no group kvm", path);
+}
+
 /* A socket file that nobody answers on is left from an agent that was killed. */
 static bool is_in_use(const struct sockaddr_un *addr)
 {
@@ -382,7 +405,7 @@ static int bind_socket(int fd, const char *path)
 	return err ?: listen(fd, 16) ? -errno : 0;
 }
 
-int server_start(struct agent *agent, const char *path)
+static int start(struct agent *agent, const char *path, bool for_vmms, struct server **ret_server)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	int err = -ENAMETOOLONG;
@@ -390,6 +413,7 @@ int server_start(struct agent *agent, const char *path)
 	if (!server)
 		return -ENOMEM;
 	server->agent = agent;
+	server->for_vmms = for_vmms;
 	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (strlen(path) >= sizeof(server->path))
 		goto close_socket;
@@ -397,10 +421,12 @@ int server_start(struct agent *agent, const char *path)
 	if (err)
 		goto close_socket;
 	strcpy(server->path, path);
+	if (for_vmms)
+		give_to_kvm_group(path);
 	err = sd_event_add_io(agent->loop, &server->source, server->fd, EPOLLIN, on_connect, server);
 	if (err < 0)
 		goto close_socket;
-	agent->server = server;
+	*ret_server = server;
 	return 0;
 
 close_socket:
@@ -410,17 +436,42 @@ close_socket:
 	return err;
 }
 
-void server_stop(struct agent *agent)
+static int path_beside(const char *path, char ret_path[CONFIG_PATH_SIZE])
 {
-	struct server *server = agent->server;
+	const char *slash = strrchr(path, '/');
+	int folder_len = slash ? slash + 1 - path : 0;
+	int len = snprintf(ret_path, CONFIG_PATH_SIZE, "%.*s%s", folder_len, path,
+			   strrchr(RPC_VMM_SOCKET, '/') + 1);
 
+	return len < CONFIG_PATH_SIZE ? 0 : -ENAMETOOLONG;
+}
+
+int server_start(struct agent *agent, const char *path)
+{
+	char vmm_path[CONFIG_PATH_SIZE];
+
+	return path_beside(path, vmm_path) ?: start(agent, path, false, &agent->server) ?:
+	       start(agent, vmm_path, true, &agent->vmm_server);
+}
+
+static void stop(struct server *server)
+{
 	if (!server)
 		return;
-	agent->server = NULL;
 	while (server->clients)
 		close_client(server->clients);
 	sd_event_source_unref(server->source);
 	unlink(server->path);
 	close(server->fd);
 	free(server);
+}
+
+void server_stop(struct agent *agent)
+{
+	struct server *server = agent->server;
+
+	agent->server = NULL;
+	stop(server);
+	stop(agent->vmm_server);
+	agent->vmm_server = NULL;
 }

@@ -487,6 +487,12 @@ json_t *method_vm_create(struct request *request)
 	fd = dvmm_vm_create(request->agent->control, &create);
 	if (fd < 0)
 		return request_fail_errno(request, fd, create.name);
+	if (json_is_true(json_object_get(request->params, "keep")) &&
+	    kept_add(request->agent, create.out_vm_id, fd)) {
+		close(fd);
+		return request_fail(request, RPC_FAILED, "%s: cannot keep it: out of memory or files",
+				    create.name);
+	}
 	request->fd = fd;
 	return json_pack("{s:s, s:I, s:s}", "vm", create.name, "id", (json_int_t)create.out_vm_id,
 			 "uuid", dvmm_uuid_format(create.uuid, uuid));

@@ -12,7 +12,7 @@
  * @verb: NULL: the noun stands alone
  * @usage: of the arguments
  * @help: a sentence
- * @method: of the agent (rpc.tbl.h); NULL: `dvmm run`
+ * @method: of the agent (rpc.tbl.h); NULL: a program of main.c
  * @params: what the arguments are called in the request
  * @nr_required: of them
  * @columns: of the answer; ends with a key of NULL

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "../libvirt/xml.h"
 #include "../run/run.h"
+#include "../setup/setup.h"
 #include "client.h"
 #include "commands.h"
 #include "rates.h"
@@ -20,7 +22,43 @@ struct options {
 	bool help;
 	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
 	int nr_words;
-	int run_at; /* index in argv of "run"; 0: it is another command */
+	const struct program *program; /* NULL: it is another command */
+	int program_at; /* index in argv of its last word */
+};
+
+/* Commands with options of their own; their arguments are not looked at here. */
+struct program {
+	const char *noun, *verb;
+	int (*run)(const struct options *options, int argc, char **argv);
+};
+
+static int do_run(const struct options *options, int argc, char **argv)
+{
+	return run_main(options->socket, argc, argv);
+}
+
+static int do_vm_xml(const struct options *options, int argc, char **argv)
+{
+	(void)options;
+	return xml_main(argc, argv);
+}
+
+static int do_node_setup(const struct options *options, int argc, char **argv)
+{
+	(void)options;
+	return setup_main(argc, argv);
+}
+
+static int do_node_check(const struct options *options, int argc, char **argv)
+{
+	return check_main(options->socket, &options->how, argc, argv);
+}
+
+static const struct program programs[] = {
+	{ "run", NULL, do_run },
+	{ "vm", "xml", do_vm_xml },
+	{ "node", "setup", do_node_setup },
+	{ "node", "check", do_node_check },
 };
 
 static const struct argp_option argp_options[] = {
@@ -53,17 +91,29 @@ static int take_nr_rows(struct options *options, const char *arg)
 	return *end || *arg == '-' || !options->nr_rows ? EINVAL : 0;
 }
 
+static const struct program *find_program(const struct options *options)
+{
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		const struct program *program = &programs[i];
+		int nr_words = program->verb ? 2 : 1;
+
+		if (options->nr_words == nr_words && !strcmp(options->words[0], program->noun) &&
+		    (nr_words == 1 || !strcmp(options->words[1], program->verb)))
+			return program;
+	}
+	return NULL;
+}
+
 static void take_word(struct options *options, char *word, struct argp_state *state)
 {
-	if (!options->nr_words && !strcmp(word, "run")) {
-		/* What follows is for `dvmm run`, and for the program it starts. */
-		options->run_at = state->next - 1;
-		state->next = state->argc;
-		return;
-	}
 	if (options->nr_words == 2 + NR_ARGS_MAX)
 		argp_error(state, "what is '%s' for?", word);
 	options->words[options->nr_words++] = word;
+	options->program = find_program(options);
+	if (options->program) {
+		options->program_at = state->next - 1;
+		state->next = state->argc;
+	}
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -313,8 +363,9 @@ int main(int argc, char **argv)
 
 	argp_err_exit_status = STATUS_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &options);
-	if (options.run_at)
-		return run_main(options.socket, argc - options.run_at, argv + options.run_at);
+	if (options.program)
+		return options.program->run(&options, argc - options.program_at,
+					    argv + options.program_at);
 	if (options.help)
 		return show_help(stdout, options.words[0]);
 	if (!options.nr_words) {

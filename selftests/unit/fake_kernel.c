@@ -107,7 +107,7 @@ int dvmm_vm_start(int vm, uint32_t timeout_ms, char ret_reason[DVMM_REASON_SIZE]
 {
 	(void)vm;
 	(void)timeout_ms;
-	strcpy(ret_reason, "node n3 has no live link to n1");
+	strcpy(ret_reason, "no slice on node 3: there is no link to it (error 107)");
 	return -ENOTCONN;
 }
 

@@ -17,7 +17,7 @@ from .host import nested_kvm
 
 SOURCE = f"{kernels.TOP}/selftests/guest"
 BUILD = f"{kernels.TOP}/build/guest"
-MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk"]
+MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk", "button", "evdev"]
 
 MACHINES = {
     # A spanning VM needs its IOAPIC in QEMU, so the comparison has it there too.

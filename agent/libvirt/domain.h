@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* agent/libvirt/domain.h - what libvirt's domain XML says that concerns dvmm:
+ *
+ *	<metadata>
+ *	  <dvmm:placement xmlns:dvmm="https://dvmm.org/xmlns/domain/1.0" timeout="10">
+ *	    <dvmm:vcpu ids="0-1" node="n1"/>
+ *	    <dvmm:vcpu ids="2,3" node="n2"/>
+ *	    <dvmm:memory home="interleave"/>
+ *	  </dvmm:placement>
+ *	</metadata>
+ */
+#ifndef AGENT_LIBVIRT_DOMAIN_H
+#define AGENT_LIBVIRT_DOMAIN_H
+
+#include <stdbool.h>
+#include "../run/place.h"
+
+#define DOMAIN_XMLNS "https://dvmm.org/xmlns/domain/1.0"
+#define DOMAIN_EMULATOR "dvmm-qemu"
+
+/**
+ * struct domain - a domain with a placement
+ * @places: by the ids that KVM knows, which are APIC ids
+ * @home: a word of dvmm_home_policy_parse(); empty: not said
+ * @timeout_ms: how long the other nodes may take; 0: not said
+ */
+struct domain {
+	char name[256];
+	char uuid[DVMM_UUID_TEXT_SIZE];
+	struct places places;
+	char home[32];
+	uint32_t timeout_ms;
+};
+
+/**
+ * domain_parse() - read a domain's XML
+ * @why: on failure: what is wrong, for people
+ *
+ * Checks also that the domain can be a spanning VM.
+ * Return: 1; 0: it has no placement, nothing of ours; -EINVAL
+ */
+int domain_parse(const char *xml, size_t len, struct domain *ret_domain, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A spanning VM as a libvirt domain: stock libvirtd and QEMU, one domain over two hosts.
+
+    scripts/testbed script selftests/testbed/virsh.py KERNEL [reboot] [-v]
+
+reboot: only that, since a boot takes as long as all the rest.
+"""
+
+import json
+import sys
+
+from testbed import Testbed
+from testbed.cluster import DVMM, Cluster
+from testbed.libvirt import Libvirt, domain_xml, placement
+from testbed.tap import Tap
+
+UUID = "6d766d64-0000-4000-8000-000000000001"
+UP = r"DVMM-GUEST: up 2 vCPUs"
+READY = r"DVMM-GUEST: waits for its power button"
+
+
+def set_up(cluster, libvirt):
+    """What the packages do on each node, then the one command on the origin; then the check is content."""
+    cluster.up()
+    origin = libvirt.host
+    # The objects are there; this host cannot tell how old they are.
+    origin.run("make -s -o all -C agent install BUILD=$PWD/build/user", 120)
+    said = origin.run("dvmm node setup --dry-run")
+    assert "would write /etc/libvirt/hooks/qemu.d/50-dvmm" in said, said
+    assert origin.start("dvmm node check").wait(60) == 1, "the check misses no hook"
+    origin.run("dvmm node setup")
+    rows = json.loads(origin.run("dvmm -o json node check"))
+    assert not [row for row in rows if row["state"] == "missing"], rows
+    libvirt.up()
+    libvirt.put_guest()
+
+
+def nothing_is_left(cluster):
+    """No VM on any node, no slice, no QEMU."""
+    for host in cluster.bed.hosts:
+        cluster.wait_vm_gone(host)
+        host.run("timeout 20 sh -c 'while pgrep -x \"dvmm-slice|qemu-system-x86\"; do sleep 0.2; done'", 30)
+        assert not host.splats(), host.splats()
+
+
+def refused(libvirt, xml, *words):
+    """A start that fails with a sentence that has these words."""
+    libvirt.define(xml)
+    said = libvirt.refused("start web1")
+    for word in words:
+        assert word in said, f"{word!r} is not in {said!r}"
+    assert libvirt.virsh("domstate web1").strip() == "shut off"
+    libvirt.virsh("undefine web1")
+
+
+def wrong_domains(libvirt, cluster, line):
+    def domain(metadata, **options):
+        return domain_xml("web1", UUID, 2, line, metadata, **options)
+
+    refused(libvirt, domain(placement(1, 1).replace("n2", "n9")), "n9: no such node")
+    refused(libvirt, domain(placement(1, 1).replace("ids='1'", "ids='7'")),
+            "vCPU 7 is placed on n2, but the domain has 2")
+    refused(libvirt, domain(placement(1, 1).replace("dvmm:memory", "dvmm:memmory")), "no part <memmory>")
+    refused(libvirt, domain(placement(1, 1), emulator="/usr/bin/qemu-system-x86_64"),
+            "write <emulator>/usr/bin/dvmm-qemu</emulator>")
+    refused(libvirt, domain(placement(1, 1)).replace("<ioapic driver='qemu'/>", ""), "<ioapic driver='qemu'/>")
+    # The emulator of spanning VMs, but no placement: nothing else runs in its stead.
+    refused(libvirt, domain(""), "has this domain a <dvmm:placement>")
+    nothing_is_left(cluster)
+
+
+def slice_that_cannot_start(libvirt, cluster, line):
+    """The agent of the other node does not answer: the start says which node, and why."""
+    other = cluster.bed.hosts[1]
+    other.run("kill -STOP $(cat /run/dvmm-agent.pid)")
+    refused(libvirt, domain_xml("web1", UUID, 2, line, placement(1, 1, timeout=2)),
+            "dvmm: web1: cannot start: no slice on node n2: it did not answer in time; does its agent run?")
+    other.run("kill -CONT $(cat /run/dvmm-agent.pid)")
+    nothing_is_left(cluster)
+
+
+def plain_domain(libvirt, cluster, line):
+    """A domain without metadata of ours starts as if we were not there, also without the agent."""
+    xml = domain_xml("plain", UUID, 1, line, emulator="/usr/bin/qemu-system-x86_64", mem_mib=64)
+    host = libvirt.host
+    libvirt.define(xml)
+    host.run("kill -STOP $(cat /run/dvmm-agent.pid)")
+    libvirt.virsh("start plain")
+    pid = host.run("cat /run/libvirt/qemu/plain.pid").strip()
+    fds = host.run(f"ls -l /proc/{pid}/fd; tr '\\0' '\\n' </proc/{pid}/environ; grep dvmm /proc/{pid}/maps || true")
+    assert "/dev/kvm" in fds and "dvmm" not in fds.lower(), fds
+    libvirt.virsh("destroy plain")
+    libvirt.virsh("undefine plain")
+    host.run("kill -CONT $(cat /run/dvmm-agent.pid)")
+    nothing_is_left(cluster)
+
+
+def start(libvirt, cluster, line, show):
+    libvirt.define(domain_xml("web1", UUID, 2, line, placement(1, 1)))
+    libvirt.virsh("start web1", 90)
+    console = libvirt.console("web1", show)
+    console.wait_line(UP, 400)
+    places = [vcpu["node"] for vcpu in cluster.dvmm(libvirt.host, "vcpu list web1")]
+    assert places == ["n1", "n2"], places
+    there, = [vcpu for vcpu in cluster.dvmm(cluster.bed.hosts[1], "vcpu list web1") if vcpu["node"] == "n2"]
+    assert there["exits"] > 0, there
+    console.wait_line(READY, 60)
+    return console
+
+
+def look(libvirt):
+    """What a person asks, and what monitoring asks."""
+    info = libvirt.virsh("dominfo web1")
+    assert "running" in info and UUID in info, info
+    assert libvirt.virsh("vcpuinfo web1").count("running") == 2
+    stats = libvirt.virsh("domstats web1")
+    assert "vcpu.current=2" in stats and int(stats.split("vcpu.1.time=")[1].split()[0]) > 0, stats
+
+
+def suspend(libvirt, cluster):
+    """A suspended domain executes nothing on any node; then it goes on."""
+    def exits():
+        return [vcpu["exits"] for host in cluster.bed.hosts for vcpu in cluster.dvmm(host, "vcpu list web1")]
+
+    libvirt.virsh("suspend web1")
+    assert "paused" in libvirt.virsh("domstate web1")
+    before = exits()
+    libvirt.virsh("domstats web1")
+    assert exits() == before, "a suspended vCPU runs"
+    libvirt.virsh("resume web1")
+    libvirt.wait_state("web1", "running")
+    libvirt.host.run("timeout 60 sh -c 'until [ \"$(dvmm -o json vcpu list web1)\" != \"$1\" ]; do sleep 0.2; done' sh "
+                     f"'{libvirt.host.run(f'{DVMM} -o json vcpu list web1').strip()}'", 80)
+
+
+def shutdown(libvirt, cluster, console):
+    libvirt.virsh("shutdown web1")
+    console.wait_line("DVMM-GUEST: power button", 120)
+    libvirt.wait_state("web1", "shut off", 120)
+    nothing_is_left(cluster)
+
+
+def reboot(libvirt, console):
+    libvirt.virsh("reboot web1")
+    console.wait_line("DVMM-GUEST: power button", 120)
+    console.wait_line(UP, 400)
+    console.wait_line(READY, 60)
+
+
+def destroy_and_start_again(libvirt):
+    """At once, while the other nodes may still be at it."""
+    libvirt.virsh("start web1", 90)
+    libvirt.virsh("destroy web1", 60)
+    libvirt.virsh("start web1", 90)
+
+
+def lost_slice(libvirt, cluster):
+    """The VM is dead: the domain does not run on, the event says why, and it can be ended."""
+    cluster.bed.hosts[1].run("pkill -9 -x dvmm-slice")
+    cluster.wait_event(libvirt.host, r"vm-dead")
+    libvirt.host.run("timeout 60 sh -c 'while [ \"$(virsh -q domstate web1 | head -1)\" = running ]; do sleep 0.2; done'", 80)
+    print(f"# the domain is {libvirt.virsh('domstate --reason web1').strip()}", flush=True)
+    if "shut off" not in libvirt.virsh("domstate web1"):
+        libvirt.virsh("destroy web1", 60)
+    nothing_is_left(cluster)
+
+
+def confined(libvirt, cluster):
+    """libvirtd and the domain under Debian's AppArmor profiles; without the lines of setup it does not start."""
+    host = libvirt.host
+    libvirt.down()
+    libvirt.up(apparmor=True)
+    local = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
+    host.run(f"cp {local} /tmp/lines && : >{local}")
+    assert "ermission denied" in libvirt.refused("start web1", 120)
+    host.run(f"cp /tmp/lines {local}")
+    libvirt.virsh("start web1", 120)
+    profile = host.run("cat /proc/$(cat /run/libvirt/qemu/web1.pid)/attr/current")
+    assert f"libvirt-{UUID} (enforce)" in profile, profile
+    assert [vcpu["node"] for vcpu in cluster.dvmm(host, "vcpu list web1")] == ["n1", "n2"]
+    libvirt.virsh("destroy web1", 60)
+    nothing_is_left(cluster)
+
+
+def explain(libvirt):
+    """For who reads a failure."""
+    for command in ("dmesg | grep -i -E 'apparmor=.DENIED|dvmm' | tail -30", "tail -n 60 /var/log/libvirt/qemu/web1.log",
+                    f"{DVMM} event list | tail -20", "virsh list --all"):
+        print("".join(f"# {line}\n" for line in libvirt.host.run(f"{command} || true").splitlines()), end="", flush=True)
+
+
+def tear_down(libvirt, cluster):
+    libvirt.host.run("dvmm node setup --undo")
+    left = libvirt.host.run("grep -rl dvmm /etc/libvirt/hooks /etc/udev /etc/modules-load.d /etc/apparmor.d || true")
+    assert not left, left
+    libvirt.virsh("undefine web1")
+    libvirt.down()
+    cluster.down()
+
+
+def life(tap, libvirt, cluster, line, show):
+    with tap.case("wrong_metadata_is_refused_and_leaves_nothing"):
+        wrong_domains(libvirt, cluster, line)
+    with tap.case("slice_that_cannot_start_is_named"):
+        slice_that_cannot_start(libvirt, cluster, line)
+    with tap.case("plain_domain_is_not_touched"):
+        plain_domain(libvirt, cluster, line)
+    with tap.case("domain_starts_over_two_hosts"):
+        console = start(libvirt, cluster, line, show)
+    with tap.case("dominfo_vcpuinfo_domstats_answer"):
+        look(libvirt)
+    with tap.case("suspended_domain_stands_still_and_goes_on"):
+        suspend(libvirt, cluster)
+    with tap.case("domain_shuts_down"):
+        shutdown(libvirt, cluster, console)
+    with tap.case("destroyed_domain_starts_again_at_once"):
+        destroy_and_start_again(libvirt)
+    with tap.case("domain_whose_slice_is_killed_stops"):
+        lost_slice(libvirt, cluster)
+    with tap.case("domain_confined_by_apparmor_starts"):
+        confined(libvirt, cluster)
+
+
+def reboots(tap, libvirt, cluster, line, show):
+    with tap.case("domain_starts_over_two_hosts"):
+        console = start(libvirt, cluster, line, show)
+    with tap.case("domain_reboots"):
+        reboot(libvirt, console)
+    with tap.case("domain_shuts_down"):
+        shutdown(libvirt, cluster, console)
+
+
+def main(kernel, *words):
+    tap = Tap()
+    with Testbed(hosts=2, kernel=kernel) as bed:
+        cluster, libvirt = Cluster(bed), Libvirt(bed.hosts[0])
+        with tap.case(f"origin_of_{kernel}_is_set_up_for_libvirt"):
+            set_up(cluster, libvirt)
+        cases = reboots if "reboot" in words else life
+        cases(tap, libvirt, cluster, libvirt.guest_line(2, "button"), "-v" in words)
+        if tap.failed:
+            explain(libvirt)
+        with tap.case("setup_is_undone_and_modules_unload"):
+            tear_down(libvirt, cluster)
+    tap.end()
+
+
+main(*sys.argv[1:])
