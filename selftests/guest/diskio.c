@@ -43,11 +43,11 @@ static void transfer(int is_write, long nth)
 static void use_disk_on(int cpu, double seconds)
 {
 	double began = seconds_now();
-	long nth;
+	long nth, nr_blocks = opt.iterations < disk_blocks ? opt.iterations : disk_blocks;
 
 	pin_to(cpu);
 	printf("diskio: the console, from vCPU %d\n", sched_getcpu());
-	for (nth = 0; nth < opt.iterations && nth < disk_blocks && seconds_now() - began < seconds; nth++) {
+	for (nth = 0; nth < nr_blocks && seconds_now() - began < seconds; nth++) {
 		fill(wrote, cpu, nth);
 		transfer(1, nth);
 	}
@@ -86,7 +86,8 @@ static void transfer_bytes(bool is_write, int page, void *at, size_t len)
 	ssize_t n = is_write ? pwrite(disk, at, len, offset) : pread(disk, at, len, offset);
 
 	if (n != (ssize_t)len)
-		violation("%s of page %d: %s", is_write ? "write" : "read", page, n < 0 ? strerror(errno) : "short");
+		violation("%s of page %d: %s", is_write ? "write" : "read", page,
+			  n < 0 ? strerror(errno) : "short");
 }
 
 static const struct neighbours neighbours = { transfer_bytes };

@@ -88,8 +88,8 @@ void parse_options(const char *program, int argc, char **argv)
 			opt.crowded = true;
 			break;
 		default:
-			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu] [-f file] [-k parts] [-b bug] [-o]\n",
-				program);
+			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu]"
+				" [-f file] [-k parts] [-b bug] [-o]\n", program);
 			exit(2);
 		}
 	}

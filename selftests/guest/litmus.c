@@ -30,7 +30,7 @@
 
 enum layout { ONE_PAGE, TWO_PAGES, AT_THE_BORDER, NR_LAYOUTS };
 
-static const char *const layout_name[] = { "in one page", "in two pages", "at a border of pages" };
+static const char *const layout_name[] = { "in one page", "in two pages", "at the border of pages" };
 static const int block_sizes[] = { 1, 32, NR_INSTANCES };
 #define NR_BLOCKS	3
 
@@ -209,8 +209,11 @@ static unsigned int outcome_of(const struct batch *batch, int instance)
 
 	for (int i = 0; i < test.nr_registers; i++)
 		outcome |= outcome_digit(i, results[i][instance]);
-	for (int i = 0; i < TSO_LOCATIONS; i++)
-		outcome |= outcome_digit(TSO_REGISTERS + i, digit_of(load(cell(batch->layout, i, instance)), batch->base));
+	for (int i = 0; i < TSO_LOCATIONS; i++) {
+		uint64_t value = load(cell(batch->layout, i, instance));
+
+		outcome |= outcome_digit(TSO_REGISTERS + i, digit_of(value, batch->base));
+	}
 	return outcome;
 }
 
@@ -219,9 +222,10 @@ static void report(unsigned int outcome, const struct batch *batch, int instance
 	char text[TSO_DIGITS + 2];
 
 	outcome_print(&test, outcome, text);
-	violation("%s (%s): outcome %s is impossible: instance %d, %s, blocks of %d, batch %lu, x in page %lu, y in page %lu",
-		  kind->name, kind->text, text, instance, layout_name[batch->layout], batch->block, batch->base / STEP,
-		  page_number(cell(batch->layout, 0, instance)), page_number(cell(batch->layout, 1, instance)));
+	violation("%s (%s): outcome %s is impossible: instance %d, %s %lu and %lu, blocks of %d, batch %lu",
+		  kind->name, kind->text, text, instance, layout_name[batch->layout],
+		  page_number(cell(batch->layout, 0, instance)),
+		  page_number(cell(batch->layout, 1, instance)), batch->block, batch->base / STEP);
 }
 
 static void judge(int self, const struct batch *batch)

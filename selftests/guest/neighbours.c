@@ -43,9 +43,12 @@ static void send_middle(int page, long round)
 static void bring_middle(int page, long round)
 {
 	transfer(false, page);
-	for (size_t i = MIDDLE; i < MIDDLE_END; i++)
-		if (load(&pages[page][i]) != word_of(round, page, i))
-			violation("page %d round %ld: word %zu came back as %lx", page, round, i, load(&pages[page][i]));
+	for (size_t i = MIDDLE; i < MIDDLE_END; i++) {
+		uint64_t got = load(&pages[page][i]);
+
+		if (got != word_of(round, page, i))
+			violation("page %d round %ld: word %zu came back as %lx", page, round, i, got);
+	}
 }
 
 static void use_device(int self)
@@ -70,10 +73,11 @@ static void use_ends(int self, uint64_t n)
 {
 	for (int page = 0; page < NEIGHBOUR_PAGES; page++) {
 		for (size_t i = self; i < WORDS - MIDDLE_WORDS; i += nr_threads) {
-			uint64_t *word = &pages[page][skip_middle(i)];
+			uint64_t *word = &pages[page][skip_middle(i)], got = load(word);
 
-			if (load(word) != n - 1)
-				violation("page %d word %zu: %lx written, %lx is there", page, skip_middle(i), n - 1, load(word));
+			if (got != n - 1)
+				violation("page %d word %zu: %lx written, %lx is there", page,
+					  skip_middle(i), n - 1, got);
 			store(word, n);
 		}
 	}

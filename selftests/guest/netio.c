@@ -34,8 +34,8 @@ static int peer;
 static uint64_t nr_requests, nr_again;
 
 /* What is sent has this before it; a fetched page comes with it. */
-static ssize_t pass(ssize_t (*fn)(int fd, struct msghdr *msg, int flags), struct request *request, void *data,
-		    size_t len, int flags)
+static ssize_t pass(ssize_t (*fn)(int fd, struct msghdr *msg, int flags), struct request *request,
+		    void *data, size_t len, int flags)
 {
 	struct iovec parts[] = { { request, sizeof(*request) }, { data, len } };
 	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = len ? 2 : 1 };
