@@ -78,7 +78,8 @@ static bool lock_cmpxchg(anywhere_t *at, uint64_t old, uint64_t new)
 			*(volatile anywhere_t *)at = new;
 		return done;
 	}
-	asm volatile("lock cmpxchgq %3, %1" : "+a"(old), "+m"(*at), "=@ccz"(done) : "r"(new) : "memory");
+	asm volatile("lock cmpxchgq %3, %1"
+		     : "+a"(old), "+m"(*at), "=@ccz"(done) : "r"(new) : "memory");
 	return done;
 }
 
@@ -107,6 +108,11 @@ static bool lock_bts(anywhere_t *at, unsigned int bit)
 	return was;
 }
 
+static void lock_btr(anywhere_t *at, unsigned int bit)
+{
+	asm volatile("lock btrq %1, %0" : "+m"(*at) : "r"((uint64_t)bit) : "memory", "cc");
+}
+
 /* xadd hands out tickets 0, 1, 2, ...: all of them, none twice. */
 static void take_tickets(int self)
 {
@@ -129,7 +135,7 @@ static void check_tickets(uint64_t updates, uint64_t sum)
 	if (*operand() != updates)
 		violation("xadd %s: %lu updates left %lu", place->name, updates, *operand());
 	if (sum != updates * (updates - 1) / 2)
-		violation("xadd %s: the %lu tickets were not 0 to %lu", place->name, updates, updates - 1);
+		violation("xadd %s: the tickets were not 0 to %lu", place->name, updates - 1);
 }
 
 /* cmpxchg counts what it says it did. */
@@ -195,7 +201,7 @@ static void set_bits(int self)
 		if (lock_bts(operand(), bit))
 			continue;
 		mine->bits++;
-		asm volatile("lock btrq %1, %0" : "+m"(*operand()) : "r"((uint64_t)bit) : "memory", "cc");
+		lock_btr(operand(), bit);
 		mine->updates++;
 	}
 	look(self, mine->updates);

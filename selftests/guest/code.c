@@ -72,17 +72,23 @@ static void run_functions(int self, uint32_t version)
 		uint32_t got = ((uint32_t (*)(void))function(i))();
 
 		if (got != result_of(i, version))
-			violation("function %d of version %u returned %x, not %x%s", i, version, got,
-				  result_of(i, version), got == result_of(i, version - 1) ? ": the old code" : "");
+			violation("function %d of version %u returned %x, not %x%s", i, version,
+				  got, result_of(i, version),
+				  got == result_of(i, version - 1) ? ": the old code" : "");
 	}
 	look(self, NR_FUNCTIONS);
+}
+
+static uint64_t *ack_of(int self)
+{
+	return &acks[self * GUEST_PAGE / sizeof(*acks)];
 }
 
 static void wait_for_readers(uint32_t version)
 {
 	for (int i = 0; i < nr_threads; i++)
 		if (i != writer)
-			spin_until(load(&acks[i * GUEST_PAGE / 8]) >= version, "waiting for a reader of code");
+			spin_until(load(ack_of(i)) >= version, "waiting for a reader of code");
 }
 
 static bool is_my_turn(long nth)
@@ -111,7 +117,7 @@ static void write_versions(int self)
 
 static void read_versions(int self)
 {
-	uint64_t version = load(&acks[self * GUEST_PAGE / 8]);
+	uint64_t version = load(ack_of(self));
 
 	for (;;) {
 		spin_until(load(&flag[0]) > version, "waiting for new code");
@@ -120,7 +126,7 @@ static void read_versions(int self)
 			return;
 		serialize();
 		run_functions(self, version);
-		store(&acks[self * GUEST_PAGE / 8], version);
+		store(ack_of(self), version);
 	}
 }
 
@@ -164,7 +170,7 @@ static void check_code(const struct part *part)
 		turn_end = seconds_now() + (part_end - seconds_now()) / (nr_threads - writer);
 		store(&flag[64], 0);
 		for (int i = 0; i < nr_threads; i++)
-			acks[i * GUEST_PAGE / 8] = flag[0];
+			*ack_of(i) = flag[0];
 		on_each_cpu(nr_threads, write_or_read);
 	}
 }

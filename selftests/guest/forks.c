@@ -66,12 +66,15 @@ static void write_pages(struct family *family, enum role role, uint64_t round)
 
 static bool complain(int self, enum role role, const char *what, uint64_t got, uint64_t want)
 {
-	*complaint_of(self) = (struct complaint){ .what = what, .role = role, .got = got, .want = want };
+	*complaint_of(self) = (struct complaint){
+		.what = what, .role = role, .got = got, .want = want,
+	};
 	return false;
 }
 
 /* Do the pages hold what @writer wrote in @round? Page @empty is to be zero. */
-static bool check_pages(int self, enum role role, enum role writer, uint64_t round, int empty, const char *what)
+static bool check_pages(int self, enum role role, enum role writer, uint64_t round, int empty,
+			const char *what)
 {
 	for (int page = 0; page < NR_PAGES; page++) {
 		for (size_t word = 0; word < WORDS; word += STRIDE) {
@@ -92,7 +95,7 @@ static bool check_counts(int self, enum role role, uint64_t counts[])
 		uint64_t flag = load(&(*families[i].flag)[0]), data = load(&(*families[i].data)[0]);
 
 		if (data != flag && data != flag + 1)
-			return complain(self, role, "saw data and flag of another thread that do not fit", data, flag);
+			return complain(self, role, "saw data and flag of another thread not fit", data, flag);
 		counts[2 * i] = flag;
 		counts[2 * i + 1] = data;
 	}
@@ -107,7 +110,8 @@ static bool check_same_counts(int self, enum role role, const uint64_t before[])
 		return false;
 	for (int i = 0; i < 2 * nr_threads; i++)
 		if (now[i] != before[i])
-			return complain(self, role, "saw another thread write after the fork", now[i], before[i]);
+			return complain(self, role, "saw another thread write after the fork",
+					now[i], before[i]);
 	return true;
 }
 
@@ -132,7 +136,7 @@ static bool be_grandchild(int self, uint64_t round)
 	int empty = round % NR_PAGES;
 
 	move_to(cpu_of(self + round + 1));
-	if (!check_pages(self, GRANDCHILD, CHILD, round, -1, "does not see what the child wrote before the fork"))
+	if (!check_pages(self, GRANDCHILD, CHILD, round, -1, "does not see what the child wrote"))
 		return false;
 	write_pages(family, GRANDCHILD, round);
 	if (!empty_page(self, GRANDCHILD, empty))
@@ -208,6 +212,7 @@ static void report(int self)
 static bool fork_once(int self, uint64_t round)
 {
 	struct family *family = &families[self];
+	int empty = round % NR_PAGES;
 	pid_t pid;
 
 	write_pages(family, PARENT, round);
@@ -220,16 +225,17 @@ static bool fork_once(int self, uint64_t round)
 	if (wait_for_child(family, pid))
 		return false;
 	return check_pages(self, PARENT, PARENT, round + 1, -1, "does not see its own stores") &&
-	       empty_page(self, PARENT, round % NR_PAGES) &&
-	       check_pages(self, PARENT, PARENT, round + 1, round % NR_PAGES, "does not see an empty page");
+	       empty_page(self, PARENT, empty) &&
+	       check_pages(self, PARENT, PARENT, round + 1, empty, "does not see an empty page");
 }
 
 static void fork_and_write(int self)
 {
 	struct family *family = &families[self];
 
-	for (family->round = 1; family->round <= (uint64_t)opt.iterations && !time_is_up(); family->round++) {
-		if (!fork_once(self, family->round)) {
+	for (long i = 1; i <= opt.iterations && !time_is_up(); i++) {
+		family->round = i;
+		if (!fork_once(self, i)) {
 			report(self);
 			return;
 		}

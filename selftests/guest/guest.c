@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,12 +32,18 @@ int nr_threads;
 
 static int nr_violations;
 
-struct thread {
+/* Kept for the next use: between hosts a new thread costs a second. A page each. */
+static struct worker {
 	pthread_t id;
-	int self;
 	int cpu;
+	bool is_busy;
+	sem_t go;
+	int self;
 	void (*fn)(int self);
-};
+} __attribute__((aligned(GUEST_PAGE))) workers[MAX_CPUS];
+
+static int nr_workers;
+static sem_t one_is_done;
 
 static void find_cpus(void)
 {
@@ -88,12 +95,13 @@ void parse_options(const char *program, int argc, char **argv)
 			opt.crowded = true;
 			break;
 		default:
-			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu] [-f file] [-k parts] [-b bug] [-o]\n",
-				program);
+			fprintf(stderr, "usage: %s [-n iterations] [-t seconds] [-c vcpus] [-p cpu]"
+				" [-f file] [-k parts] [-b bug] [-o]\n", program);
 			exit(2);
 		}
 	}
 	find_cpus();
+	sem_init(&one_is_done, 0, 0);
 	nr_threads = opt.crowded && nr_cpus < CROWD ? CROWD : nr_cpus;
 }
 
@@ -114,34 +122,59 @@ void pin_to(int cpu)
 	}
 }
 
-static void *thread_main(void *arg)
+static void *work(void *arg)
 {
-	struct thread *thread = arg;
+	struct worker *worker = arg;
 
-	pin_to(thread->cpu);
-	thread->fn(thread->self);
+	pin_to(worker->cpu);
+	for (;;) {
+		while (sem_wait(&worker->go))
+			;
+		worker->fn(worker->self);
+		sem_post(&one_is_done);
+	}
 	return NULL;
 }
 
-static void run_threads(struct thread *threads, int n)
+static struct worker *make_worker(int cpu)
 {
-	for (int i = 0; i < n; i++) {
-		if (pthread_create(&threads[i].id, NULL, thread_main, &threads[i])) {
-			violation("pthread_create: %s", strerror(errno));
-			exit(finish());
-		}
+	struct worker *worker = &workers[nr_workers];
+
+	worker->cpu = cpu;
+	sem_init(&worker->go, 0, 0);
+	if (nr_workers == MAX_CPUS || pthread_create(&worker->id, NULL, work, worker)) {
+		violation("no thread for vCPU %d", cpu);
+		exit(finish());
 	}
-	for (int i = 0; i < n; i++)
-		pthread_join(threads[i].id, NULL);
+	nr_workers++;
+	return worker;
+}
+
+static struct worker *idle_worker(int cpu)
+{
+	for (int i = 0; i < nr_workers; i++)
+		if (workers[i].cpu == cpu && !workers[i].is_busy)
+			return &workers[i];
+	return make_worker(cpu);
 }
 
 void on_cpus(int n, const int *where, void (*fn)(int self))
 {
-	struct thread threads[MAX_CPUS];
+	struct worker *used[MAX_CPUS];
 
+	for (int i = 0; i < n; i++) {
+		used[i] = idle_worker(where[i]);
+		used[i]->is_busy = true;
+		used[i]->self = i;
+		used[i]->fn = fn;
+	}
 	for (int i = 0; i < n; i++)
-		threads[i] = (struct thread){ .self = i, .cpu = where[i], .fn = fn };
-	run_threads(threads, n);
+		sem_post(&used[i]->go);
+	for (int i = 0; i < n; i++)
+		while (sem_wait(&one_is_done))
+			;
+	for (int i = 0; i < n; i++)
+		used[i]->is_busy = false;
 }
 
 int cpu_of(int self)

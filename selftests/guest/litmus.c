@@ -5,8 +5,8 @@
  * Each thread of a test is pinned to a vCPU and runs its operations on a thousand pairs
  * of cells (x, y) that lie on a few pages; then one thread counts what all of them left.
  * An outcome that x86-TSO cannot have (tso.c computes the others) is a violation. As in
- * litmus7 (Alglave, Maranget, Sarkar, Sewell, TACAS 2011) threads walk their cells
- * without waiting for each other.
+ * litmus7 (Alglave, Maranget, Sarkar, Sewell, TACAS 2011) threads start by the TSC and walk
+ * their cells without waiting for each other.
  *
  * Between hosts a page moves once in milliseconds, and only what straddles a move can
  * come in a strange order. So a thread also runs its first operation on a whole block of
@@ -26,13 +26,18 @@
 #define NR_INSTANCES	(NR_PAIRS * PER_PAIR)
 #define CELL		8
 #define STEP		4	/* between the values of two batches */
-#define NR_PLACINGS	4	/* sets of vCPUs that the threads of a test try */
+#define MIN_DELAY	(1ull << 12)	/* cycles of the TSC until a batch starts */
+#define MAX_DELAY	(1ull << 28)
+#define NR_PLACINGS	3	/* sets of vCPUs that the threads of a test try */
 
 enum layout { ONE_PAGE, TWO_PAGES, AT_THE_BORDER, NR_LAYOUTS };
 
-static const char *const layout_name[] = { "in one page", "in two pages", "at a border of pages" };
+static const char *const layout_name[] = { "in one page", "in two pages", "at the border of pages" };
 static const int block_sizes[] = { 1, 32, NR_INSTANCES };
 #define NR_BLOCKS	3
+
+/* What threads do with the cells before the start; else the one that prepared has all. */
+enum warming { NOTHING, READ_ALL, OWN_ONE, OWN_OTHER, NR_WARMINGS };
 
 /*
  * Names and verdicts: Owens, Sarkar, Sewell 2009 (n4b, n5, n6); Sarkar et al., POPL 2009;
@@ -75,9 +80,23 @@ static struct litmus test;
 static const struct kind *kind;
 static uint8_t allowed[TSO_OUTCOMES];
 static char *cells;				/* NR_PAIRS times two pages */
-static uint8_t (*results)[GUEST_PAGE];		/* a page for each register */
-static uint64_t *gate;				/* arrived; the last batch; batches so far */
 static double placing_end;
+
+/* Each on pages of its own; written by one, or by all with xadd. */
+static struct mailbox {
+	uint64_t late, took;			/* for the start; in cycles of the TSC */
+	uint8_t digits[2][NR_INSTANCES];	/* of the registers of the thread */
+	char pad[GUEST_PAGE - 2 * sizeof(uint64_t) - 2 * NR_INSTANCES];
+} *mailboxes;
+
+static struct orders {
+	uint64_t nth;				/* batch that may run, not before: */
+	uint64_t start;
+	uint64_t last;				/* batch that was the last */
+	uint64_t delay, spread;			/* of the start; over threads */
+} *orders;
+
+static uint64_t *arrived;
 
 static struct {
 	uint64_t of[TSO_OUTCOMES];
@@ -85,19 +104,35 @@ static struct {
 
 /** struct batch - One run over all cells; all threads derive the same from its number. */
 struct batch {
+	uint64_t nth;
 	uint64_t base;			/* the value 0 of the test */
 	enum layout layout;
+	enum warming warming;
 	int block;
 	bool apart;			/* each thread takes the cells in an order of its own */
+	bool skewed;			/* and begins at a time of its own */
 };
+
+/* The finalizer of MurmurHash3. */
+static uint64_t hash(uint64_t x)
+{
+	x = (x ^ x >> 33) * 0xff51afd7ed558ccdull;
+	x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53ull;
+	return x ^ x >> 33;
+}
 
 static struct batch batch_of(uint64_t nth)
 {
+	uint64_t choice = hash(nth);
+
 	return (struct batch){
+		.nth = nth,
 		.base = nth * STEP,
-		.layout = nth % NR_LAYOUTS,
-		.block = block_sizes[nth / NR_LAYOUTS % NR_BLOCKS],
-		.apart = nth / (NR_LAYOUTS * NR_BLOCKS) % 2,
+		.layout = choice % NR_LAYOUTS,
+		.block = block_sizes[(choice >> 8) % NR_BLOCKS],
+		.warming = (choice >> 16) % NR_WARMINGS,
+		.apart = (choice >> 24) % 4 == 0,
+		.skewed = (choice >> 32) % 4 == 0,
 	};
 }
 
@@ -121,7 +156,24 @@ static unsigned int digit_of(uint64_t value, uint64_t base)
 	return value - base < 3 ? value - base : 3;
 }
 
-static void run_op(const struct op *op, const struct batch *batch, int instance)
+/* Where the value of a register goes: registers are numbered thread by thread. */
+static uint8_t *digits_of(int reg)
+{
+	int first = 0;
+
+	for (int thread = 0; thread < test.nr_threads; thread++) {
+		int nr = 0;
+
+		for (const struct op *op = test.ops[thread]; op->kind != OP_END; op++)
+			nr += op->kind == OP_READ;
+		if (reg < first + nr)
+			return mailboxes[thread].digits[reg - first];
+		first += nr;
+	}
+	return NULL;
+}
+
+static void run_op(const struct op *op, const struct batch *batch, int instance, uint8_t *digits)
 {
 	uint64_t *at = cell(batch->layout, op->location, instance), on_stack = 0;
 
@@ -130,7 +182,7 @@ static void run_op(const struct op *op, const struct batch *batch, int instance)
 		store(at, batch->base + op->value);
 		break;
 	case OP_READ:
-		results[op->reg][instance] = digit_of(load(at), batch->base);
+		digits[instance] = digit_of(load(at), batch->base);
 		break;
 	case OP_MFENCE:
 		__builtin_ia32_mfence();
@@ -150,8 +202,10 @@ static void run_op(const struct op *op, const struct batch *batch, int instance)
 static void run_block(const struct op *ops, const struct batch *batch, int first, int mask)
 {
 	for (const struct op *op = ops; op->kind != OP_END; op++) {
+		uint8_t *digits = op->kind == OP_READ ? digits_of(op->reg) : NULL;
+
 		for (int i = first; i < first + batch->block; i++)
-			run_op(op, batch, i ^ mask);
+			run_op(op, batch, i ^ mask, digits);
 		if (opt.crowded && batch->block == NR_INSTANCES)
 			sched_yield();
 	}
@@ -187,9 +241,9 @@ static void turn_around(struct op *ops)
 	}
 }
 
-static void act(int self, struct batch batch, uint64_t *random)
+static void act(int self, struct batch batch)
 {
-	int mask = batch.apart ? next_random(random) % NR_INSTANCES : 0;
+	int mask = batch.apart ? hash(batch.nth * TSO_THREADS + self) % NR_INSTANCES : 0;
 	struct op ops[TSO_OPS + 1];
 
 	memcpy(ops, test.ops[self], sizeof(ops));
@@ -203,14 +257,47 @@ static void act(int self, struct batch batch, uint64_t *random)
 		run_block(ops, &batch, first, mask);
 }
 
+/* Nothing changes: what is written is what is there. */
+static void warm(int self, const struct batch *batch)
+{
+	int location = (self + (batch->warming == OWN_OTHER)) % TSO_LOCATIONS;
+
+	if (batch->warming == NOTHING)
+		return;
+	for (int i = 0; i < NR_INSTANCES; i += PER_PAIR / 2)
+		if (batch->warming != READ_ALL)
+			xadd(cell(batch->layout, location, i), 0);
+		else
+			for (int l = 0; l < TSO_LOCATIONS; l++)
+				load(cell(batch->layout, l, i));
+}
+
+static void act_in_time(int self, const struct batch *batch)
+{
+	uint64_t skew = batch->skewed ? hash(batch->nth * TSO_THREADS + self) >> 32 : 0;
+	uint64_t start = load(&orders->start), now, began;
+
+	warm(self, batch);
+	now = tsc_now();
+	skew = skew * (load(&orders->spread) >> 8 & 0xffffffff) >> 24;
+	spin_until(tsc_now() >= start + skew, "waiting for the start of a batch");
+	began = tsc_now();
+	act(self, *batch);
+	mailboxes[self].took = tsc_now() - began;
+	mailboxes[self].late = now > start;
+}
+
 static unsigned int outcome_of(const struct batch *batch, int instance)
 {
 	unsigned int outcome = 0;
 
 	for (int i = 0; i < test.nr_registers; i++)
-		outcome |= outcome_digit(i, results[i][instance]);
-	for (int i = 0; i < TSO_LOCATIONS; i++)
-		outcome |= outcome_digit(TSO_REGISTERS + i, digit_of(load(cell(batch->layout, i, instance)), batch->base));
+		outcome |= outcome_digit(i, digits_of(i)[instance]);
+	for (int i = 0; i < TSO_LOCATIONS; i++) {
+		uint64_t value = load(cell(batch->layout, i, instance));
+
+		outcome |= outcome_digit(TSO_REGISTERS + i, digit_of(value, batch->base));
+	}
 	return outcome;
 }
 
@@ -219,9 +306,10 @@ static void report(unsigned int outcome, const struct batch *batch, int instance
 	char text[TSO_DIGITS + 2];
 
 	outcome_print(&test, outcome, text);
-	violation("%s (%s): outcome %s is impossible: instance %d, %s, blocks of %d, batch %lu, x in page %lu, y in page %lu",
-		  kind->name, kind->text, text, instance, layout_name[batch->layout], batch->block, batch->base / STEP,
-		  page_number(cell(batch->layout, 0, instance)), page_number(cell(batch->layout, 1, instance)));
+	violation("%s (%s): outcome %s is impossible: instance %d, %s %lu and %lu, blocks of %d, batch %lu",
+		  kind->name, kind->text, text, instance, layout_name[batch->layout],
+		  page_number(cell(batch->layout, 0, instance)),
+		  page_number(cell(batch->layout, 1, instance)), batch->block, batch->nth);
 }
 
 static void judge(int self, const struct batch *batch)
@@ -243,34 +331,69 @@ static void prepare(const struct batch *batch)
 			store(cell(batch->layout, location, i), batch->base);
 }
 
-static void meet(uint64_t nth)
+/* A start that some were late for comes later next time, but a host may also be busy. */
+static uint64_t next_delay(uint64_t delay, bool late)
 {
-	xadd(&gate[0], 1);
-	spin_until(load(&gate[0]) >= nth * test.nr_threads, "meeting before or after a batch");
+	uint64_t max = opt.crowded ? 4 * MIN_DELAY : MAX_DELAY;
+
+	delay = late ? 2 * delay : delay - delay / 4;
+	return delay < MIN_DELAY ? MIN_DELAY : delay > max ? max : delay;
+}
+
+static void set_times(void)
+{
+	uint64_t took = 0;
+	bool late = false;
+
+	for (int i = 0; i < test.nr_threads; i++) {
+		late |= mailboxes[i].late;
+		took = mailboxes[i].took > took ? mailboxes[i].took : took;
+	}
+	orders->delay = next_delay(orders->delay, late);
+	orders->spread = took;
+}
+
+static void give_orders(const struct batch *next)
+{
+	prepare(next);
+	store(&orders->start, tsc_now() + orders->delay);
+	store(&orders->nth, next->nth);
+}
+
+static bool is_over(uint64_t nth)
+{
+	return nth >= (uint64_t)opt.iterations || time_is_up() || seconds_now() >= placing_end;
 }
 
 /* Who judges a batch also prepares the next: its vCPU has the pages when that begins. */
-static void judge_and_prepare(int self, uint64_t nth)
+static void judge_and_go_on(int self, const struct batch *batch)
 {
-	struct batch batch = batch_of(nth), next = batch_of(nth + 1);
+	struct batch next = batch_of(batch->nth + 1);
 
-	judge(self, &batch);
-	prepare(&next);
-	store(&gate[2], nth + 1);
-	if (nth >= (uint64_t)opt.iterations || time_is_up() || seconds_now() >= placing_end)
-		store(&gate[1], nth);
+	judge(self, batch);
+	set_times();
+	if (is_over(batch->nth))
+		store(&orders->last, batch->nth);
+	else
+		give_orders(&next);
 }
 
 static void litmus_thread(int self)
 {
-	uint64_t first = load(&gate[2]), meetings = 0, random = 88172645463325252ull + self;
+	uint64_t first = load(&orders->nth), nth = first;
 
-	for (uint64_t nth = first; load(&gate[1]) < first; nth++) {
-		act(self, batch_of(nth), &random);
-		meet(++meetings);
-		if (nth % test.nr_threads == (uint64_t)self)
-			judge_and_prepare(self, nth);
-		meet(++meetings);
+	for (;; nth++) {
+		struct batch batch = batch_of(nth);
+
+		spin_until(load(&orders->nth) >= nth || load(&orders->last), "waiting for the next batch");
+		if (load(&orders->last))
+			return;
+		act_in_time(self, &batch);
+		xadd(arrived, 1);
+		if (nth % test.nr_threads != (uint64_t)self)
+			continue;
+		spin_until(load(arrived) == (nth - first + 1) * test.nr_threads, "waiting for all to end a batch");
+		judge_and_go_on(self, &batch);
 	}
 }
 
@@ -292,20 +415,24 @@ static void place_threads(int *where, int nth, uint64_t *random)
 		where[test.nr_threads - 1] = cpu_of(nr_threads - 1);
 }
 
-static void run_batches(double seconds)
+static uint64_t nr_batches;
+
+static void run_batches(void)
 {
 	uint64_t random = 362436069;
-	struct batch first = batch_of(1);
 	int where[MAX_CPUS];
 
-	memset(gate, 0, GUEST_PAGE);
-	gate[2] = 1;
-	prepare(&first);
+	nr_batches = 0;
 	for (int i = 0; i < NR_PLACINGS; i++) {
-		gate[0] = 0;
+		struct batch first = batch_of(nr_batches + 1);
+
 		placing_end = seconds_now() + (part_end - seconds_now()) / (NR_PLACINGS - i);
+		*arrived = 0;
+		orders->last = 0;
+		give_orders(&first);
 		place_threads(where, i, &random);
 		on_cpus(test.nr_threads, where, litmus_thread);
+		nr_batches = orders->last;
 	}
 }
 
@@ -323,7 +450,7 @@ static void print_outcomes(void)
 	uint64_t forbidden = 0, weak = 0;
 	char text[TSO_DIGITS + 2];
 
-	printf("litmus: %s (%s) in %lu batches:", kind->name, kind->text, gate[2] - 1);
+	printf("litmus: %s (%s) in %lu batches:", kind->name, kind->text, nr_batches);
 	for (unsigned int outcome = 0; outcome < TSO_OUTCOMES; outcome++) {
 		uint64_t times = times_seen(outcome);
 
@@ -359,7 +486,7 @@ static void check_kind(const struct part *part)
 	tso_outcomes(&test, allowed);
 	check_verdict();
 	memset(seen, 0, sizeof(seen));
-	run_batches(part_end - seconds_now());
+	run_batches();
 	print_outcomes();
 }
 
@@ -380,8 +507,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < NR_KINDS; i++)
 		parts[i] = (struct part){ kinds[i].name, threads_of(&kinds[i]), check_kind, &kinds[i] };
 	cells = pages_alloc(2 * NR_PAIRS);
-	results = pages_alloc(TSO_REGISTERS);
-	gate = pages_alloc(1);
+	mailboxes = pages_alloc(TSO_THREADS);
+	orders = pages_alloc(1);
+	arrived = pages_alloc(1);
 	printf("litmus: the first cells are in page %lu\n", page_number(cells));
 	run_parts(parts, NR_KINDS);
 	return finish();

@@ -100,7 +100,8 @@ static void judge_fault(const struct touch *touch)
 	bool is_mapped = mode == READ_ONLY || mode == CLOSED;
 
 	if (fault_at != &touch->word[touch->is_write])
-		violation("a fault at %p is reported at %p", (void *)&touch->word[touch->is_write], fault_at);
+		violation("a fault at %p is reported at %p", (void *)&touch->word[touch->is_write],
+			  fault_at);
 	if (fault_code != (is_mapped ? SEGV_ACCERR : SEGV_MAPERR))
 		violation("a fault on pages %s has code %d", mode_name[mode], fault_code);
 }
@@ -114,7 +115,8 @@ static void judge(const struct touch *touch)
 	else if (touch->faulted)
 		judge_fault(touch);
 	else if (!touch->is_write && touch->value != touch->stamp)
-		violation("pages of change %lu show %lu: a stale translation", touch->stamp, touch->value);
+		violation("pages of change %lu show %lu: a stale translation", touch->stamp,
+			  touch->value);
 }
 
 static void touch_arena(int self, int which, uint64_t random)
@@ -152,6 +154,11 @@ static void protect(struct arena *arena, int protection)
 		need(!mprotect(arena->place, SIZE, protection), "mprotect");
 }
 
+static void move(page_t *from, page_t *to)
+{
+	need(mremap(from, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to, "mremap");
+}
+
 static void stamp(struct arena *arena)
 {
 	for (int i = 0; i < NR_PAGES; i++)
@@ -161,7 +168,8 @@ static void stamp(struct arena *arena)
 
 static void map(struct arena *arena)
 {
-	void *at = mmap(arena->place, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	void *at = mmap(arena->place, SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
 	need(at == arena->place, "mmap");
 	madvise(arena->place, SIZE, MADV_NOHUGEPAGE);
@@ -199,8 +207,7 @@ static void enter(struct arena *arena, enum mode mode)
 		protect(arena, PROT_NONE);
 		break;
 	case MOVED:
-		need(mremap(arena->place, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, arena->elsewhere) ==
-		     arena->elsewhere, "mremap");
+		move(arena->place, arena->elsewhere);
 		hold_still(arena->elsewhere, mode_name[mode]);
 		break;
 	case UNMAPPED:
@@ -221,8 +228,7 @@ static void leave(struct arena *arena, enum mode mode)
 		protect(arena, PROT_READ | PROT_WRITE);
 		break;
 	case MOVED:
-		need(mremap(arena->elsewhere, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, arena->place) ==
-		     arena->place, "mremap");
+		move(arena->elsewhere, arena->place);
 		break;
 	case UNMAPPED:
 		map(arena);
@@ -269,7 +275,7 @@ static void change_and_touch(int self)
 
 static void make_arena(struct arena *arena)
 {
-	void *space = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *space = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (space == MAP_FAILED) {
 		perror("mmap");

@@ -73,7 +73,8 @@ void run_parts(const struct part *parts, size_t nr_parts)
 {
 	size_t nr = 0;
 
-	printf("%s: %d vCPUs, %ld iterations, %.0f s at most\n", opt.program, nr_cpus, opt.iterations, opt.seconds);
+	printf("%s: %d vCPUs, %ld iterations, %g s at most\n", opt.program, nr_cpus, opt.iterations,
+	       opt.seconds);
 	for (size_t i = 0; i < nr_parts; i++)
 		nr += runs(&parts[i]);
 	if (!nr)

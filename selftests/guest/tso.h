@@ -55,7 +55,7 @@ void litmus_parse(struct litmus *test, const char *text);
 /** tso_outcomes() - Mark in @allowed[] every outcome that x86-TSO can have. */
 void tso_outcomes(const struct litmus *test, uint8_t allowed[TSO_OUTCOMES]);
 
-/** outcome_parse() - Of "01/11": registers / x and y. '.' in either is any value. */
+/** outcome_matches() - Is it one of "01/11", registers / x and y? '.' in either is any value. */
 int outcome_matches(const struct litmus *test, unsigned int outcome, const char *pattern);
 
 /** outcome_print() - The same form, into @text of TSO_DIGITS + 2 bytes. */

@@ -17,13 +17,14 @@ from .host import nested_kvm
 
 SOURCE = f"{kernels.TOP}/selftests/guest"
 BUILD = f"{kernels.TOP}/build/guest"
-MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk", "button", "evdev"]
+MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net", "button", "evdev"]
 
 MACHINES = {
     # A spanning VM needs its IOAPIC in QEMU, so the comparison has it there too.
     "microvm": "-M microvm,kernel-irqchip=split,rtc=on",
     "q35": "-M q35,kernel-irqchip=split",
 }
+NICS = {"microvm": "virtio-net-device", "q35": "virtio-net-pci"}
 DISKS = {"microvm": "virtio-blk-device", "q35": "virtio-blk-pci"}
 
 # No kvmclock in a spanning VM: the TSC is the guest's only clock.
@@ -78,14 +79,16 @@ def build(version="6.1"):
 
 
 def qemu(cpus=2, mem="256M", machine="microvm", kernel="6.1", test="", disk=None, then="poweroff", append="",
-         cpu="host,migratable=off", options="", slow=1):
+         cpu="host,migratable=off", options="", slow=1, tap=None):
     """The shell command that runs the test guest with its console on stdin and stdout.
 
     test: as on the guest's command line, 'memcheck:-t:10,ipi'. disk: a scratch file
-    on the host that runs QEMU, or a device, used with O_DIRECT. mem sizes everything a guest sees. slow: see slowness();
-    times of the test are the guest's.
+    on the host that runs QEMU, or a device, used with O_DIRECT. tap: a network device
+    there, served by vhost; the guest is 10.88.0.2 on it. mem sizes everything a guest sees.
+    slow: see slowness(); times of the test are the guest's.
     """
     image, initrd = build(kernel)
+    append += " dvmm.ip=10.88.0.2" if tap else ""
     line = f"{APPEND} {MACHINE_APPEND[machine]} dvmm.cpus={cpus} dvmm.then={then} {append}" + (f" dvmm.test={test}" if test else "")
     words = ["qemu-system-x86_64 -accel kvm", MACHINES[machine], "-nodefaults -no-user-config -display none",
              f"-cpu {cpu} -smp {cpus} -m {mem} -serial stdio",
@@ -95,6 +98,9 @@ def qemu(cpus=2, mem="256M", machine="microvm", kernel="6.1", test="", disk=None
         cache = ",cache=none" if disk.startswith("/dev/") else ""
         words.append(f"-drive file={shlex.quote(disk)},format=raw,if=none,id=disk{cache} "
                      f"-device {DISKS[machine]},drive=disk")
+    if tap:
+        words.append(f"-netdev tap,id=net,ifname={tap},script=no,downscript=no,vhost=on "
+                     f"-device {NICS[machine]},netdev=net")
     return " ".join([*words, options]).strip()
 
 
