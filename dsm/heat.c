@@ -21,15 +21,20 @@
 #define HEAT_PAGES DVMM_MEM_TOP_MAX
 #define HALF_LIFE (10 * HZ)
 
+enum heat_kind {
+	READ_MISS,
+	WRITE_MISS,
+	TAKE,
+	INVALIDATION,
+	PUT_OFF,
+	WAIT,
+	NR_KINDS,
+};
+
 struct heat_counts {
 	u64 nodes; /* since heat was halved */
 	u64 nodes_before; /* in the half-life before that */
-	u64 read_misses;
-	u64 write_misses;
-	u64 takes;
-	u64 invalidations;
-	u64 put_off;
-	u64 waits;
+	u64 nr[NR_KINDS];
 	u64 wait_ns;
 };
 
@@ -76,21 +81,6 @@ static void cool(struct heat *heat)
 	}
 }
 
-static struct heat *begin(const struct page_ref *ref)
-{
-	struct heat *heat = ref->mem->vm->heat;
-
-	if (!spin_trylock(&heat->lock))
-		return NULL;
-	cool(heat);
-	return heat;
-}
-
-static void end(struct heat *heat)
-{
-	spin_unlock(&heat->lock);
-}
-
 /* heat->nr: it is not there */
 static u32 find(const struct heat *heat, const struct page_ref *ref)
 {
@@ -129,70 +119,54 @@ static u32 find_or_add(struct heat *heat, const struct page_ref *ref)
 	return i;
 }
 
-void heat_taken(const struct page_ref *ref, u8 requester)
+static void add(struct heat *heat, u32 i, enum heat_kind kind, u64 nodes, u64 wait_ns)
 {
-	struct heat *heat = begin(ref);
-	struct heat_counts *counts;
+	struct heat_counts *counts = &heat->counts[i];
+
+	counts->nr[kind]++;
+	counts->nodes |= nodes;
+	counts->wait_ns += wait_ns;
+	heat->heat[i] += nodes != 0;
+}
+
+/* @nodes: who wants the page; 0: this makes it no hotter */
+static void note(const struct page_ref *ref, enum heat_kind kind, u64 nodes, u64 wait_ns)
+{
+	struct heat *heat = ref->mem->vm->heat;
 	u32 i;
 
-	if (!heat)
+	if (!spin_trylock(&heat->lock))
 		return;
-	i = find_or_add(heat, ref);
-	counts = &heat->counts[i];
-	heat->heat[i]++;
-	counts->nodes |= 1ULL << requester;
-	if (proto_can_write(ref->page->node.state))
-		counts->takes++;
+	cool(heat);
+	if (kind == TAKE || kind == INVALIDATION)
+		i = find_or_add(heat, ref);
 	else
-		counts->invalidations++;
-	end(heat);
+		i = find(heat, ref);
+	if (i < heat->nr)
+		add(heat, i, kind, nodes, wait_ns);
+	spin_unlock(&heat->lock);
+}
+
+void heat_taken(const struct page_ref *ref, u8 requester)
+{
+	bool is_owned = proto_can_write(ref->page->node.state);
+
+	note(ref, is_owned ? TAKE : INVALIDATION, 1ULL << requester, 0);
 }
 
 void heat_missed(const struct page_ref *ref, u8 want)
 {
-	struct heat *heat = begin(ref);
-	u32 i;
-
-	if (!heat)
-		return;
-	i = find(heat, ref);
-	if (i < heat->nr) {
-		heat->heat[i]++;
-		heat->counts[i].nodes |= 1ULL << ref->mem->vm->self;
-		if (want == PROTO_WRITE)
-			heat->counts[i].write_misses++;
-		else
-			heat->counts[i].read_misses++;
-	}
-	end(heat);
+	note(ref, want == PROTO_WRITE ? WRITE_MISS : READ_MISS, 1ULL << ref->mem->vm->self, 0);
 }
 
 void heat_waited(const struct page_ref *ref, u64 ns)
 {
-	struct heat *heat = begin(ref);
-	u32 i;
-
-	if (!heat)
-		return;
-	i = find(heat, ref);
-	if (i < heat->nr) {
-		heat->counts[i].waits++;
-		heat->counts[i].wait_ns += ns;
-	}
-	end(heat);
+	note(ref, WAIT, 0, ns);
 }
 
 void heat_put_off(const struct page_ref *ref)
 {
-	struct heat *heat = begin(ref);
-	u32 i;
-
-	if (!heat)
-		return;
-	i = find(heat, ref);
-	if (i < heat->nr)
-		heat->counts[i].put_off++;
-	end(heat);
+	note(ref, PUT_OFF, 0, 0);
 }
 
 /* ---- telling ---- */
@@ -207,12 +181,12 @@ static struct dvmm_mem_page describe(const struct heat *heat, u32 i)
 		.gpa = DVMM_NO_GPA,
 		.nodes = counts->nodes | counts->nodes_before,
 		.heat = heat->heat[i],
-		.read_misses = counts->read_misses,
-		.write_misses = counts->write_misses,
-		.takes = counts->takes,
-		.invalidations = counts->invalidations,
-		.put_off = counts->put_off,
-		.waits = counts->waits,
+		.read_misses = counts->nr[READ_MISS],
+		.write_misses = counts->nr[WRITE_MISS],
+		.takes = counts->nr[TAKE],
+		.invalidations = counts->nr[INVALIDATION],
+		.put_off = counts->nr[PUT_OFF],
+		.waits = counts->nr[WAIT],
 		.wait_ns = counts->wait_ns,
 	};
 }
