@@ -149,13 +149,15 @@ void evict_put_ended(struct dsm_vm *vm, bool kept)
 
 /* ---- which ---- */
 
-/* Could it go at all? What only home has stays. */
+/* Could it go at all? What only home has stays. A hint without the page lock: most of
+ * what a hand comes by is of that kind.
+ */
 static bool may_go(const struct page_ref *ref, bool shared_only)
 {
 	const struct dsm_page *page = ref->page;
-	u8 state = page->node.state;
+	u8 state = READ_ONCE(page->node.state);
 
-	if (!page->frame || proto_is_transient(state) || state == PROTO_I)
+	if (!READ_ONCE(page->frame) || proto_is_transient(state) || state == PROTO_I)
 		return false;
 	if (shared_only && state != PROTO_S)
 		return false;
@@ -170,6 +172,8 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 
 static void mark(const struct page_ref *ref, bool shared_only)
 {
+	if (!may_go(ref, shared_only))
+		return;
 	page_lock(ref);
 	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
 	    !frame_zap(ref))
@@ -182,6 +186,8 @@ static bool put_if_cold(const struct page_ref *ref, bool shared_only)
 	struct op op = { .ref = *ref };
 	bool put = false;
 
+	if (!(READ_ONCE(ref->page->flags) & PAGE_F_COLD))
+		return false;
 	page_lock(ref);
 	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_COLD)
 		put = act_evict(&op);
