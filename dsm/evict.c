@@ -149,15 +149,13 @@ void evict_put_ended(struct dsm_vm *vm, bool kept)
 
 /* ---- which ---- */
 
-/* Could it go at all? What only home has stays. A hint without the page lock: most of
- * what a hand comes by is of that kind.
- */
+/* Could it go at all? What only home has stays. */
 static bool may_go(const struct page_ref *ref, bool shared_only)
 {
 	const struct dsm_page *page = ref->page;
-	u8 state = READ_ONCE(page->node.state);
+	u8 state = page->node.state;
 
-	if (!READ_ONCE(page->frame) || proto_is_transient(state) || state == PROTO_I)
+	if (!page->frame || proto_is_transient(state) || state == PROTO_I)
 		return false;
 	if (shared_only && state != PROTO_S)
 		return false;
@@ -170,9 +168,15 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 	       (state == PROTO_S && ref->home->home.sharers != 1ULL << ref->mem->vm->self);
 }
 
+/* Without the page lock, so a hint: under a budget most of what a hand comes by are such. */
+static bool is_last_copy(const struct page_ref *ref)
+{
+	return ref->home && READ_ONCE(ref->page->node.state) == PROTO_M;
+}
+
 static void mark(const struct page_ref *ref, bool shared_only)
 {
-	if (!may_go(ref, shared_only))
+	if (is_last_copy(ref))
 		return;
 	page_lock(ref);
 	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
