@@ -168,8 +168,16 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 	       (state == PROTO_S && ref->home->home.sharers != 1ULL << ref->mem->vm->self);
 }
 
+/* Without the page lock, so a hint: under a budget most of what a hand comes by are such. */
+static bool is_last_copy(const struct page_ref *ref)
+{
+	return ref->home && READ_ONCE(ref->page->node.state) == PROTO_M;
+}
+
 static void mark(const struct page_ref *ref, bool shared_only)
 {
+	if (is_last_copy(ref))
+		return;
 	page_lock(ref);
 	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
 	    !frame_zap(ref))
@@ -182,6 +190,8 @@ static bool put_if_cold(const struct page_ref *ref, bool shared_only)
 	struct op op = { .ref = *ref };
 	bool put = false;
 
+	if (!(READ_ONCE(ref->page->flags) & PAGE_F_COLD))
+		return false;
 	page_lock(ref);
 	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_COLD)
 		put = act_evict(&op);

@@ -390,7 +390,7 @@ const struct dvmm_ioctl origin_ioctls[] = {
 	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
 	{ DVMM_MEM_GET, sizeof(struct dvmm_mem_get), 0, "DVMM_MEM_GET", mem_get_ioctl },
 	{ DVMM_MEM_TOP, sizeof(struct dvmm_mem_top), 0, "DVMM_MEM_TOP", mem_top_ioctl },
-	{ DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), DVMM_IOCTL_ADMIN, "DVMM_VM_BUDGET",
-	  vm_budget_ioctl },
+	{ DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), DVMM_IOCTL_ADMIN,
+	  "DVMM_VM_BUDGET", vm_budget_ioctl },
 };
 const size_t nr_origin_ioctls = ARRAY_SIZE(origin_ioctls);

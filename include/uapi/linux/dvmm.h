@@ -456,7 +456,7 @@ struct dvmm_event {
 #define DVMM_VCPU_GET	_IOWR(DVMM_IOC, 0x23, struct dvmm_vcpu_get)
 #define DVMM_MEM_GET	_IOWR(DVMM_IOC, 0x24, struct dvmm_mem_get)
 #define DVMM_MEM_TOP	_IOWR(DVMM_IOC, 0x28, struct dvmm_mem_top)
-#define DVMM_VM_BUDGET	_IOWR(DVMM_IOC, 0x25, struct dvmm_vm_budget)
+#define DVMM_VM_BUDGET	_IOWR(DVMM_IOC, 0x29, struct dvmm_vm_budget)
 #define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
 #define DVMM_SLICE_SERVE _IOW(DVMM_IOC, 0x31, struct dvmm_slice_serve)
 #define DVMM_VCPU_SERVE	_IOW(DVMM_IOC, 0x32, struct dvmm_slice_serve)
