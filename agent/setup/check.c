@@ -150,7 +150,7 @@ static void check_rdma(struct report *report)
 		check_mtu(report, entry->d_name);
 	} else {
 		say(report, "missing", "rdma",
-			    "without an RDMA card: modprobe -a crc32_generic rdma_rxe; rdma link add rxe0 type rxe netdev NETDEV",
+			    "without an RDMA card: systemctl enable --now dvmm-rxe@NETDEV (eth0, ...)",
 			    "there is no RDMA device");
 	}
 	if (folder)
