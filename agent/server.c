@@ -258,10 +258,12 @@ static int answer(struct client *client, const char *text, size_t len)
 	struct request request = { .agent = client->server->agent, .fd = -1 };
 	json_error_t error;
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	json_t *result = call(&request, json, client->server->for_vmms);
-	json_t *line;
+	socklen_t peer_size = sizeof(request.peer);
+	json_t *result, *line;
 	int err;
 
+	getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &request.peer, &peer_size);
+	result = call(&request, json, client->server->for_vmms);
 	if (result)
 		line = json_pack("{s:o}", "result", result);
 	else
