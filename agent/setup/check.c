@@ -72,7 +72,7 @@ static void check_kvm(struct report *report)
 		say(report, "ok", "kvm", "", "/dev/kvm");
 	else
 		say(report, "missing", "kvm", "switch on SVM or VT-x in the firmware; modprobe kvm-amd or kvm-intel",
-			    "/dev/kvm: %s", strerror(errno));
+		    "/dev/kvm: %s", strerror(errno));
 }
 
 static bool cpu_has(const char *flag)
@@ -98,7 +98,7 @@ static void check_tsc(struct report *report)
 		say(report, "ok", "tsc", "", "the host trusts its TSC");
 	else
 		say(report, "missing", "tsc", cpu_has("constant_tsc") ? "boot with tsc=reliable" : "another CPU",
-			    "the host's clock is %s, but the TSC is a spanning guest's clock", clock);
+		    "the host's clock is %s, but the TSC is a spanning guest's clock", clock);
 }
 
 static void check_eptad(struct report *report)
@@ -107,7 +107,7 @@ static void check_eptad(struct report *report)
 
 	if (read_line("/sys/module/kvm_intel/parameters/eptad", value, sizeof(value)) && *value == 'Y')
 		say(report, "advice", "page tables", "options kvm_intel eptad=0 in /etc/modprobe.d",
-			   "nodes take each page table of the guest from each other (EPT accessed/dirty bits)");
+		    "nodes take each page table of the guest from each other (EPT accessed/dirty bits)");
 }
 
 static void check_modules(struct report *report)
@@ -116,7 +116,7 @@ static void check_modules(struct report *report)
 		say(report, "ok", "modules", "", "dvmm, dvmm-dsm, dvmm-vcpu");
 	else
 		say(report, "missing", "modules", "modprobe dvmm-vcpu (dmesg says why it does not load)",
-			    "dvmm-vcpu is not loaded");
+		    "dvmm-vcpu is not loaded");
 }
 
 /* ---- RDMA ---- */
@@ -135,7 +135,7 @@ static void check_mtu(struct report *report, const char *device)
 		say(report, "ok", "mtu", "", "%s: %s", netdev, mtu);
 	else
 		say(report, "advice", "mtu", "ip link set NETDEV mtu 9000, on each host and switch",
-			   "%s: %s; from %d on a page travels in one packet", netdev, mtu, MTU_FOR_A_PAGE);
+		    "%s: %s; from %d on a page travels in one packet", netdev, mtu, MTU_FOR_A_PAGE);
 }
 
 static void check_rdma(struct report *report)
@@ -150,8 +150,8 @@ static void check_rdma(struct report *report)
 		check_mtu(report, entry->d_name);
 	} else {
 		say(report, "missing", "rdma",
-			    "without an RDMA card: systemctl enable --now dvmm-rxe@NETDEV (eth0, ...)",
-			    "there is no RDMA device");
+		    "without an RDMA card: systemctl enable --now dvmm-rxe@NETDEV (eth0, ...)",
+		    "there is no RDMA device");
 	}
 	if (folder)
 		closedir(folder);
@@ -177,7 +177,7 @@ static void check_links(struct report *report)
 			say(report, "ok", check, "", "up");
 		else
 			say(report, "missing", check, "run dvmm node check there; is its agent.conf right, the network up?",
-				    "%s%s%s", state, *reason ? ": " : "", reason);
+			    "%s%s%s", state, *reason ? ": " : "", reason);
 	}
 	json_decref(links);
 }
@@ -186,7 +186,7 @@ static void check_agent(struct report *report, const char *socket)
 {
 	if (access(socket, F_OK))
 		say(report, "missing", "agent", "systemctl start dvmm-agent (write /etc/dvmm/agent.conf first)",
-			    "%s: %s", socket, strerror(errno));
+		    "%s: %s", socket, strerror(errno));
 	else if (client_open(socket, false, &report->client))
 		say(report, "missing", "agent", "systemctl restart dvmm-agent", "it does not answer on %s", socket);
 	else
@@ -204,7 +204,7 @@ static void check_vmm_socket(struct report *report)
 		return;
 	if (!group)
 		say(report, "missing", "group kvm", "groupadd --system kvm; restart the agent",
-			    "there is no group kvm, so only root can run a spanning VM");
+		    "there is no group kvm, so only root can run a spanning VM");
 	else if (stat(RPC_VMM_SOCKET, &stat_buffer) || stat_buffer.st_gid != group->gr_gid)
 		say(report, "missing", "vmm socket", "restart the agent", RPC_VMM_SOCKET " is not for group kvm");
 	else
@@ -248,14 +248,14 @@ static void check_emulator_age(struct report *report)
 
 	if (!stat(QEMU, &qemu) && !stat(EMULATOR, &emulator) && emulator.st_ctime < qemu.st_ctime)
 		say(report, "advice", "emulator", "touch " EMULATOR,
-			   "QEMU is newer than " EMULATOR ": libvirt may remember what an older one could do");
+		    "QEMU is newer than " EMULATOR ": libvirt may remember what an older one could do");
 }
 
 static void check_libvirt(struct report *report)
 {
 	if (access("/etc/libvirt", F_OK)) {
 		say(report, "advice", "libvirt", "apt install libvirt-daemon-system (on nodes where VMs are started)",
-			   "libvirt is not installed");
+		    "libvirt is not installed");
 		return;
 	}
 	check_program(report, QEMU, "apt install qemu-system-x86");
