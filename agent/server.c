@@ -377,7 +377,8 @@ static void give_to_kvm_group(const char *path)
 	struct group *group = getgrnam("kvm");
 
 	if (!group || chown(path, -1, group->gr_gid) || chmod(path, 0660))
-		log_warning("%s: only root's VMMs can use it: there is no group kvm", path);
+		log_warning("%s: not for group kvm (%s): only root's VMMs can use it", path,
+			    group ? strerror(errno) : "there is none");
 }
 
 /* A socket file that nobody answers on is left from an agent that was killed. */
