@@ -85,6 +85,8 @@ static void act_on(struct agent *agent, const struct dvmm_event *event, bool is_
 {
 	if (event->kind == DVMM_EVENT_SLICE_WANTED && (!is_history || vm_is_here(agent, event->vm_id)))
 		slices_start_one(agent, event->vm_id);
+	if (event->kind == DVMM_EVENT_VM_DEAD)
+		vmms_end(agent, event->vm_id);
 }
 
 static void on_event(const struct dvmm_event *event, void *arg)

@@ -4,6 +4,7 @@
 #define AGENT_INTERNAL_H
 
 #include <jansson.h>
+#include <sys/socket.h>
 #include <systemd/sd-event.h>
 #include "config.h"
 #include "log.h"
@@ -21,6 +22,7 @@ struct agent {
 	struct server *server;
 	struct server *vmm_server;
 	struct kept_vm *kept_vms;
+	struct vmm *vmms;
 };
 
 /* kmod.c: the node and its links in the kernel. Failures are logged. */
@@ -47,6 +49,7 @@ void server_broadcast(struct agent *agent, json_t *event); /* to all followers *
 /**
  * struct request - a call of a method
  * @params: an object
+ * @peer: who asks
  * @fd: set by the method: goes to the caller with the answer and is then closed
  * @follow: set by the method: this client wants events from now on
  * @code, @message: set by request_fail()
@@ -54,6 +57,7 @@ void server_broadcast(struct agent *agent, json_t *event); /* to all followers *
 struct request {
 	struct agent *agent;
 	json_t *params;
+	struct ucred peer;
 	int fd;
 	bool follow;
 	const char *code;
@@ -75,6 +79,13 @@ json_t *request_fail_errno(struct request *request, int err, const char *what);
 /** kept_add() - keep a copy of @fd, which owns the VM, until vm.take or vm.drop */
 int kept_add(struct agent *agent, uint32_t vm_id, int fd);
 void kept_drop_all(struct agent *agent); /* they end */
+
+/* vmms.c: processes that took a VM of kept.c. */
+/** vmms_add() - @peer is the VMM from now on; that it cannot be watched is only logged */
+void vmms_add(struct agent *agent, uint32_t vm_id, const struct ucred *peer);
+/** vmms_end() - the VM is dead: end its VMM, if it took the VM from this agent */
+void vmms_end(struct agent *agent, uint32_t vm_id);
+void vmms_forget(struct agent *agent); /* they go on without the agent */
 
 /* vm.c */
 /** vm_find() - a VM of this node by name, UUID or id. -ENOENT or other -errno */

@@ -101,6 +101,7 @@ json_t *method_vm_take(struct request *request)
 	if (find_kept(request, &vm))
 		return NULL;
 	request->fd = steal_fd(request->agent, vm.vm_id);
+	vmms_add(request->agent, vm.vm_id, &request->peer);
 	return json_pack("{s:s}", "vm", vm.out_name);
 }
 

@@ -104,6 +104,7 @@ static void stop(struct agent *agent)
 {
 	server_stop(agent);
 	kept_drop_all(agent);
+	vmms_forget(agent);
 	slices_forget(agent);
 	events_stop(agent);
 	kmod_close(agent);

@@ -258,10 +258,12 @@ static int answer(struct client *client, const char *text, size_t len)
 	struct request request = { .agent = client->server->agent, .fd = -1 };
 	json_error_t error;
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	json_t *result = call(&request, json, client->server->for_vmms);
-	json_t *line;
+	socklen_t peer_size = sizeof(request.peer);
+	json_t *result, *line;
 	int err;
 
+	getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &request.peer, &peer_size);
+	result = call(&request, json, client->server->for_vmms);
 	if (result)
 		line = json_pack("{s:o}", "result", result);
 	else
@@ -375,7 +377,8 @@ static void give_to_kvm_group(const char *path)
 	struct group *group = getgrnam("kvm");
 
 	if (!group || chown(path, -1, group->gr_gid) || chmod(path, 0660))
-		log_warning("%s: only root's VMMs can use it: there is no group kvm", path);
+		log_warning("%s: not for group kvm (%s): only root's VMMs can use it", path,
+			    group ? strerror(errno) : "there is none");
 }
 
 /* A socket file that nobody answers on is left from an agent that was killed. */

@@ -257,6 +257,14 @@ static int read_names(struct reader *reader, xmlNode *root)
 	return 0;
 }
 
+/* Another type would start slices that nobody runs on. */
+static int check_type(struct reader *reader, xmlNode *root)
+{
+	if (attribute_is(root, "type", "kvm"))
+		return 0;
+	return complain(reader, "a spanning VM needs <domain type='kvm'>");
+}
+
 static int check_emulator(struct reader *reader, xmlNode *root)
 {
 	char path[512];
@@ -306,7 +314,8 @@ static int read_domain(struct reader *reader, xmlNode *root)
 		return ret;
 	read_topology(reader, root);
 	if (read_names(reader, root) || read_placement(reader, placement) || number_vcpus(reader) ||
-	    check_emulator(reader, root) || check_irqchip(reader, root) || check_cpu(reader, root))
+	    check_type(reader, root) || check_emulator(reader, root) || check_irqchip(reader, root) ||
+	    check_cpu(reader, root))
 		return -EINVAL;
 	return 1;
 }

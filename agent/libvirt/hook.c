@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../cli/client.h"
+#include "../run/reason.h"
 #include "domain.h"
 
 #define XML_MAX (16 * 1024 * 1024)
@@ -123,25 +124,6 @@ static int create_vm(struct client *client, int *ret_vm)
 
 /* ---- starting ---- */
 
-/* The kernel knows nodes by their number, people by their name. */
-static void add_node_name(struct client *client, char *reason, size_t size)
-{
-	char text[DVMM_REASON_SIZE];
-	json_t *nodes, *node;
-	int id, at = 0;
-	size_t i;
-
-	if (sscanf(reason, "no slice on node %d%n", &id, &at) != 1 || !at ||
-	    client_call(client, "node.list", NULL, &nodes, NULL))
-		return;
-	strcpy(text, reason + at);
-	json_array_foreach(nodes, i, node)
-		if (json_integer_value(json_object_get(node, "id")) == id)
-			snprintf(reason, size, "no slice on node %s%s",
-				 json_string_value(json_object_get(node, "node")), text);
-	json_decref(nodes);
-}
-
 static int start_vm(struct client *client, int vm)
 {
 	char reason[DVMM_REASON_SIZE + DVMM_NAME_SIZE] = "";
@@ -149,7 +131,7 @@ static int start_vm(struct client *client, int vm)
 
 	if (!err)
 		return STATUS_OK;
-	add_node_name(client, reason, sizeof(reason));
+	reason_name_node(client, reason, sizeof(reason));
 	return fail("cannot start: %s", *reason ? reason : strerror(-err));
 }
 

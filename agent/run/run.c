@@ -21,6 +21,7 @@
 #include "../cli/client.h"
 #include "budget.h"
 #include "place.h"
+#include "reason.h"
 #include "run.h"
 
 /* A program whose VM is dead gets this long to say so, then as long to end. */
@@ -204,7 +205,7 @@ static bool is_dead(struct run *run, char ret_reason[DVMM_REASON_SIZE])
 
 static int start_vm(struct run *run)
 {
-	char reason[DVMM_REASON_SIZE];
+	char reason[DVMM_REASON_SIZE + DVMM_NAME_SIZE];
 	int err = dvmm_vm_start(run->vm, run->timeout_ms, reason);
 
 	if (!err)
@@ -212,6 +213,7 @@ static int start_vm(struct run *run)
 	/* What died of its start also says why. */
 	if (!*reason)
 		is_dead(run, reason);
+	reason_name_node(run->client, reason, sizeof(reason));
 	return fail(run, STATUS_FAILED, "cannot start: %s", *reason ? reason : strerror(-err));
 }
 

@@ -33,50 +33,20 @@ static const struct column columns[] = {
 	{ 0 },
 };
 
-static void add(struct report *report, const char *check, const char *state, const char *fix,
-		const char *detail)
+/* @state: ok, missing or advice; @fix: what to do, "" when it is ok */
+__attribute__((format(printf, 5, 6)))
+static void say(struct report *report, const char *state, const char *check, const char *fix,
+		const char *format, ...)
 {
+	char detail[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	report->is_missing |= !strcmp(state, "missing");
 	json_array_append_new(report->rows, json_pack("{s:s, s:s, s:s, s:s}", "check", check, "state",
 						      state, "detail", detail, "fix", fix));
-}
-
-__attribute__((format(printf, 3, 4)))
-static void say_ok(struct report *report, const char *check, const char *format, ...)
-{
-	char detail[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
-	va_end(args);
-	add(report, check, "ok", "", detail);
-}
-
-__attribute__((format(printf, 4, 5)))
-static void say_missing(struct report *report, const char *check, const char *fix,
-			const char *format, ...)
-{
-	char detail[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
-	va_end(args);
-	report->is_missing = true;
-	add(report, check, "missing", fix, detail);
-}
-
-__attribute__((format(printf, 4, 5)))
-static void say_advice(struct report *report, const char *check, const char *fix,
-		       const char *format, ...)
-{
-	char detail[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
-	va_end(args);
-	add(report, check, "advice", fix, detail);
 }
 
 /* The first line; "" when there is none. */
@@ -99,10 +69,10 @@ static bool read_line(const char *path, char *ret_line, size_t size)
 static void check_kvm(struct report *report)
 {
 	if (!access("/dev/kvm", F_OK))
-		say_ok(report, "kvm", "/dev/kvm");
+		say(report, "ok", "kvm", "", "/dev/kvm");
 	else
-		say_missing(report, "kvm", "switch on SVM or VT-x in the firmware; modprobe kvm-amd or kvm-intel",
-			    "/dev/kvm: %s", strerror(errno));
+		say(report, "missing", "kvm", "switch on SVM or VT-x in the firmware; modprobe kvm-amd or kvm-intel",
+		    "/dev/kvm: %s", strerror(errno));
 }
 
 static bool cpu_has(const char *flag)
@@ -124,11 +94,11 @@ static void check_tsc(struct report *report)
 	char clock[64];
 
 	read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", clock, sizeof(clock));
-	if (!strcmp(clock, "tsc"))
-		say_ok(report, "tsc", "the host trusts its TSC");
+	if (!strncmp(clock, "tsc", 3)) /* tsc-early: while it is measured */
+		say(report, "ok", "tsc", "", "the host trusts its TSC");
 	else
-		say_missing(report, "tsc", cpu_has("constant_tsc") ? "boot with tsc=reliable" : "another CPU",
-			    "the host's clock is %s, but the TSC is a spanning guest's clock", clock);
+		say(report, "missing", "tsc", cpu_has("constant_tsc") ? "boot with tsc=reliable" : "another CPU",
+		    "the host's clock is %s, but the TSC is a spanning guest's clock", clock);
 }
 
 static void check_eptad(struct report *report)
@@ -136,19 +106,17 @@ static void check_eptad(struct report *report)
 	char value[8];
 
 	if (read_line("/sys/module/kvm_intel/parameters/eptad", value, sizeof(value)) && *value == 'Y')
-		say_advice(report, "page tables", "options kvm_intel eptad=0 in /etc/modprobe.d",
-			   "nodes take each page table of the guest from each other (EPT accessed/dirty bits)");
+		say(report, "advice", "page tables", "options kvm_intel eptad=0 in /etc/modprobe.d",
+		    "nodes take each page table of the guest from each other (EPT accessed/dirty bits)");
 }
 
 static void check_modules(struct report *report)
 {
-	char version[64];
-
-	if (read_line("/sys/module/dvmm_vcpu/srcversion", version, sizeof(version)))
-		say_ok(report, "modules", "dvmm, dvmm-dsm, dvmm-vcpu");
+	if (!access("/sys/module/dvmm_vcpu", F_OK))
+		say(report, "ok", "modules", "", "dvmm, dvmm-dsm, dvmm-vcpu");
 	else
-		say_missing(report, "modules", "modprobe dvmm-vcpu (dmesg says why it does not load)",
-			    "dvmm-vcpu is not loaded");
+		say(report, "missing", "modules", "modprobe dvmm-vcpu (dmesg says why it does not load)",
+		    "dvmm-vcpu is not loaded");
 }
 
 /* ---- RDMA ---- */
@@ -164,10 +132,10 @@ static void check_mtu(struct report *report, const char *device)
 	if (!read_line(path, mtu, sizeof(mtu)))
 		return;
 	if (atoi(mtu) >= MTU_FOR_A_PAGE)
-		say_ok(report, "mtu", "%s: %s", netdev, mtu);
+		say(report, "ok", "mtu", "", "%s: %s", netdev, mtu);
 	else
-		say_advice(report, "mtu", "ip link set NETDEV mtu 9000, on each host and switch",
-			   "%s: %s; from %d on a page travels in one packet", netdev, mtu, MTU_FOR_A_PAGE);
+		say(report, "advice", "mtu", "ip link set NETDEV mtu 9000, on each host and switch",
+		    "%s: %s; from %d on a page travels in one packet", netdev, mtu, MTU_FOR_A_PAGE);
 }
 
 static void check_rdma(struct report *report)
@@ -178,12 +146,12 @@ static void check_rdma(struct report *report)
 	while (folder && (entry = readdir(folder)) && entry->d_name[0] == '.')
 		;
 	if (entry) {
-		say_ok(report, "rdma", "%s", entry->d_name);
+		say(report, "ok", "rdma", "", "%s", entry->d_name);
 		check_mtu(report, entry->d_name);
 	} else {
-		say_missing(report, "rdma",
-			    "without an RDMA card: modprobe -a crc32_generic rdma_rxe; rdma link add rxe0 type rxe netdev NETDEV",
-			    "there is no RDMA device");
+		say(report, "missing", "rdma",
+		    "without an RDMA card: systemctl enable --now dvmm-rxe@NETDEV (eth0, ...)",
+		    "there is no RDMA device");
 	}
 	if (folder)
 		closedir(folder);
@@ -206,10 +174,10 @@ static void check_links(struct report *report)
 			continue;
 		snprintf(check, sizeof(check), "link %s", node);
 		if (!strcmp(state, "up"))
-			say_ok(report, check, "up");
+			say(report, "ok", check, "", "up");
 		else
-			say_missing(report, check, "run dvmm node check there; is its agent.conf right, the network up?",
-				    "%s%s%s", state, *reason ? ": " : "", reason);
+			say(report, "missing", check, "run dvmm node check there; is its agent.conf right, the network up?",
+			    "%s%s%s", state, *reason ? ": " : "", reason);
 	}
 	json_decref(links);
 }
@@ -217,12 +185,12 @@ static void check_links(struct report *report)
 static void check_agent(struct report *report, const char *socket)
 {
 	if (access(socket, F_OK))
-		say_missing(report, "agent", "systemctl start dvmm-agent (write /etc/dvmm/agent.conf first)",
-			    "%s: %s", socket, strerror(errno));
+		say(report, "missing", "agent", "systemctl start dvmm-agent (write /etc/dvmm/agent.conf first)",
+		    "%s: %s", socket, strerror(errno));
 	else if (client_open(socket, false, &report->client))
-		say_missing(report, "agent", "systemctl restart dvmm-agent", "it does not answer on %s", socket);
+		say(report, "missing", "agent", "systemctl restart dvmm-agent", "it does not answer on %s", socket);
 	else
-		say_ok(report, "agent", "it answers on %s", socket);
+		say(report, "ok", "agent", "", "it answers on %s", socket);
 	if (report->client)
 		check_links(report);
 }
@@ -235,12 +203,12 @@ static void check_vmm_socket(struct report *report)
 	if (!report->client)
 		return;
 	if (!group)
-		say_missing(report, "group kvm", "groupadd --system kvm; restart the agent",
-			    "there is no group kvm, so only root can run a spanning VM");
+		say(report, "missing", "group kvm", "groupadd --system kvm; restart the agent",
+		    "there is no group kvm, so only root can run a spanning VM");
 	else if (stat(RPC_VMM_SOCKET, &stat_buffer) || stat_buffer.st_gid != group->gr_gid)
-		say_missing(report, "vmm socket", "restart the agent", RPC_VMM_SOCKET " is not for group kvm");
+		say(report, "missing", "vmm socket", "restart the agent", RPC_VMM_SOCKET " is not for group kvm");
 	else
-		say_ok(report, "vmm socket", RPC_VMM_SOCKET);
+		say(report, "ok", "vmm socket", "", RPC_VMM_SOCKET);
 }
 
 /* ---- libvirt ---- */
@@ -251,16 +219,16 @@ static void check_file(struct report *report, const struct setup_file *file)
 	case FILE_NOT_NEEDED:
 		break;
 	case FILE_THERE:
-		say_ok(report, "file", "%s", file->path);
+		say(report, "ok", "file", "", "%s", file->path);
 		break;
 	case FILE_MISSING:
-		say_missing(report, "file", "dvmm node setup", "%s: %s", file->path, file->why);
+		say(report, "missing", "file", "dvmm node setup", "%s: %s", file->path, file->why);
 		break;
 	case FILE_DIFFERS:
-		say_missing(report, "file", "dvmm node setup", "%s is of another version", file->path);
+		say(report, "missing", "file", "dvmm node setup", "%s is of another version", file->path);
 		break;
 	case FILE_FOREIGN:
-		say_missing(report, "file", "move it away, then dvmm node setup", "%s is not ours", file->path);
+		say(report, "missing", "file", "move it away, then dvmm node setup", "%s is not ours", file->path);
 		break;
 	}
 }
@@ -268,9 +236,9 @@ static void check_file(struct report *report, const struct setup_file *file)
 static void check_program(struct report *report, const char *path, const char *package)
 {
 	if (!access(path, X_OK))
-		say_ok(report, "program", "%s", path);
+		say(report, "ok", "program", "", "%s", path);
 	else
-		say_missing(report, "program", package, "%s: %s", path, strerror(errno));
+		say(report, "missing", "program", package, "%s: %s", path, strerror(errno));
 }
 
 /* libvirt remembers what an emulator can do until the emulator's file changes. */
@@ -279,15 +247,15 @@ static void check_emulator_age(struct report *report)
 	struct stat qemu, emulator;
 
 	if (!stat(QEMU, &qemu) && !stat(EMULATOR, &emulator) && emulator.st_ctime < qemu.st_ctime)
-		say_advice(report, "emulator", "touch " EMULATOR,
-			   "QEMU is newer than " EMULATOR ": libvirt may remember what an older one could do");
+		say(report, "advice", "emulator", "touch " EMULATOR,
+		    "QEMU is newer than " EMULATOR ": libvirt may remember what an older one could do");
 }
 
 static void check_libvirt(struct report *report)
 {
 	if (access("/etc/libvirt", F_OK)) {
-		say_advice(report, "libvirt", "apt install libvirt-daemon-system (on nodes where VMs are started)",
-			   "libvirt is not installed");
+		say(report, "advice", "libvirt", "apt install libvirt-daemon-system (on nodes where VMs are started)",
+		    "libvirt is not installed");
 		return;
 	}
 	check_program(report, QEMU, "apt install qemu-system-x86");

@@ -155,13 +155,12 @@ def destroy_and_start_again(libvirt):
 
 
 def lost_slice(libvirt, cluster):
-    """The VM is dead: the domain does not run on, the event says why, and it can be ended."""
+    """The VM is dead: the domain has crashed, and an event says why."""
     cluster.bed.hosts[1].run("pkill -9 -x dvmm-slice")
     cluster.wait_event(libvirt.host, r"vm-dead")
-    libvirt.host.run("timeout 60 sh -c 'while [ \"$(virsh -q domstate web1 | head -1)\" = running ]; do sleep 0.2; done'", 80)
-    print(f"# the domain is {libvirt.virsh('domstate --reason web1').strip()}", flush=True)
-    if "shut off" not in libvirt.virsh("domstate web1"):
-        libvirt.virsh("destroy web1", 60)
+    libvirt.wait_state("web1", "shut off", 60)
+    said = libvirt.virsh("domstate --reason web1")
+    assert "crashed" in said, said
     nothing_is_left(cluster)
 
 

@@ -106,6 +106,8 @@ static void wrong_domain_is_refused_with_a_reason(void **state)
 		{ WITH("", TWO "<dvmm:memory/>"), "needs home=" },
 		{ WITH("", TWO "<dvmm:memory homes='origin'/>"), "no attribute 'homes'" },
 		{ DOMAIN(PLACED("", TWO), "0", CPU, FEATURES, EMULATOR), "<vcpu> is missing" },
+		{ "<domain type='qemu'><name>a</name><uuid>b</uuid><vcpu>2</vcpu>" PLACED("", TWO) "</domain>",
+		  "<domain type='kvm'>" },
 		{ DOMAIN(PLACED("", TWO), "2", CPU, FEATURES, ""), "its emulator is the default" },
 		{ DOMAIN(PLACED("", TWO), "2", CPU, FEATURES, "<devices><emulator>/usr/bin/kvm</emulator></devices>"),
 		  "its emulator is /usr/bin/kvm" },
