@@ -185,11 +185,14 @@ static int keep_page(const struct part *part, unsigned long addr)
 {
 	u64 offset = part->offset + (addr - part->start);
 	struct page *frame;
+	long got = get_user_pages_unlocked(addr, 1, &frame, FOLL_FORCE);
 	int err = 0;
 
-	/* Nothing there: behind the end of a file. */
-	if (get_user_pages_unlocked(addr, 1, &frame, FOLL_FORCE) != 1)
+	/* Nothing there: behind the end of a file. Any other error is one. */
+	if (got == -EFAULT)
 		return 0;
+	if (got != 1)
+		return got < 0 ? got : -EFAULT;
 	if (!is_zero(frame))
 		err = write_page(part->mem, offset >> PAGE_SHIFT, frame);
 	put_page(frame);

@@ -203,6 +203,23 @@ def device_goes(a, b):
     disconnect(a, b)
 
 
+def device_of_listener_goes(a, b):
+    """On the side that accepts: its listener goes with the device, so it has to be set again."""
+    a.set()
+    b.set()
+    connect(a, b, lost_after_ms=2000)
+    b.host.run("rdma link delete rxe0")
+    text = b.event("link-lost")
+    assert "device is gone" in text, text
+    a.event("link-lost")
+    disconnect(a, b)
+    b.host.run("rdma link add rxe0 type rxe netdev eth0")
+    a.set()
+    b.set()
+    connect(a, b)
+    disconnect(a, b)
+
+
 def in_use(a):
     status = a.host.start("rmmod dvmm").wait(20)
     assert status, "a module in use was unloaded"
@@ -255,6 +272,8 @@ def main(kernel):
             refused(a, b, "cluster ids differ", cluster=0x23)
         with tap.case("link_ends_with_its_rdma_device_and_comes_back"):
             device_goes(a, b)
+        with tap.case("accepted_link_ends_with_its_rdma_device"):
+            device_of_listener_goes(a, b)
         with tap.case("module_in_use_stays"):
             in_use(a)
         with tap.case("modules_unload_and_nothing_is_left"):

@@ -150,6 +150,8 @@ static void handle(struct rdma_chan *chan, struct rdma_cm_event *event)
 		on_rejected(chan, event);
 		break;
 	case RDMA_CM_EVENT_DISCONNECTED:
+		/* What came before it is heard before it: a BYE, a refusal. */
+		ib_drain_rq(chan->id->qp);
 		conn_failed(conn, "the peer disconnected");
 		break;
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
@@ -197,7 +199,9 @@ static int accept(struct rdma_chan *chan, struct rdma_cm_id *id)
 	struct rdma_conn_param param = { .rnr_retry_count = RETRIES };
 
 	chan->id = id;
+	/* It has those of the listener, whose context is another struct. */
 	id->context = chan;
+	id->event_handler = on_event;
 	return rdma_chan_prepare(chan) ?: rdma_set_ack_timeout(id, ACK_TIMEOUT) ?:
 	       rdma_accept(id, &param);
 }

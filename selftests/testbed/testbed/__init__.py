@@ -3,6 +3,7 @@
 
 from .bed import Testbed, run_scenario
 from .control import CommandFailed, Deadline
-from .host import Host, HostDied, OuterQemuAborted
+from .host import Host, HostDied, OuterQemuAborted, Unclean
 
-__all__ = ["Testbed", "Host", "run_scenario", "CommandFailed", "Deadline", "HostDied", "OuterQemuAborted"]
+__all__ = ["Testbed", "Host", "run_scenario", "CommandFailed", "Deadline", "HostDied", "OuterQemuAborted",
+           "Unclean"]

@@ -43,6 +43,17 @@ class Testbed:
         return self
 
     def __exit__(self, failure, *_):
+        try:
+            if not failure:
+                for host in self.hosts:
+                    host.check_debug()
+        except BaseException:
+            failure = True
+            raise
+        finally:
+            self.leave(failure)
+
+    def leave(self, failure):
         self.close()
         if failure:
             print(f"# logs of the hosts: {self.out_dir}", file=sys.stderr, flush=True)

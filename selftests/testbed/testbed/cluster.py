@@ -105,7 +105,7 @@ class Cluster:
 
     def wait_vm_gone(self, host, timeout=60):
         """Until no VM has a part on the host."""
-        host.run(f"timeout {timeout} sh -c 'until [ -z \"$({DVMM} -o csv -H vm list)\" ]; do sleep 0.2; done'",
+        host.run(f"timeout $(({timeout} * TESTBED_SLOWNESS)) sh -c 'until [ -z \"$({DVMM} -o csv -H vm list)\" ]; do sleep 0.2; done'",
                  timeout + 20)
 
     # Guests

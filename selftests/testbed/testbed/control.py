@@ -105,8 +105,8 @@ def tail(data, size=4000):
 class Control:
     """The frames of one host. A thread reads; any thread may send or wait."""
 
-    def __init__(self, name, sock, why_dead):
-        self.name, self.sock, self.why_dead = name, sock, why_dead
+    def __init__(self, name, sock, why_dead, slowness=1):
+        self.name, self.sock, self.why_dead, self.slowness = name, sock, why_dead, slowness
         self.changed = threading.Condition()
         self.jobs, self.next_ident = {}, 1
         self.is_ready, self.is_closed = False, False
@@ -132,6 +132,7 @@ class Control:
 
     def wait_until(self, is_so, timeout, what, context=lambda: ""):
         """The one wait of the testbed: for a condition, a deadline or the host's death."""
+        timeout *= self.slowness
         end = time.monotonic() + timeout
         with self.changed:
             while not is_so():

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import subprocess
 
 from . import kernels, process
 from .control import Control, Deadline
@@ -16,12 +15,17 @@ from .control import Control, Deadline
 BOOT_TIMEOUT = 180
 
 # Lines of a host's own log that no test may leave behind.
-SPLAT = re.compile(r"(WARNING: CPU|BUG:|Oops:|Kernel panic|general protection fault|Call Trace|INFO: task .* blocked|"
-                   r"soft lockup|rcu.*stall|refcount_t:|UBSAN|KASAN|possible .*locking|nable to handle)")
+SPLAT = re.compile(r"(WARNING: |BUG:|Oops:|Kernel panic|general protection fault|Call Trace|INFO: task .* blocked|"
+                   r"soft lockup|rcu.*stall|refcount_t:|UBSAN|KASAN|INFO: trying to register|"
+                   r"turning off the locking|nable to handle)")
 
 
 class HostDied(Exception):
     """A host ended although nobody asked it to."""
+
+
+class Unclean(Exception):
+    """A debug kernel's checkers found something, or are off."""
 
 
 class OuterQemuAborted(HostDied):
@@ -54,6 +58,17 @@ def tsc_append():
     return f"tsc_early_khz={subprocess.check_output([kernels.tool('tsc')], text=True).strip()}"
 
 
+def debug_append():
+    """A debug kernel's own: what costs time is on here and nowhere else."""
+    return "kmemleak=on hung_task_panic=1 testbed.slowness=" + str(kernels.DEBUG_SLOWNESS)
+
+
+def debug_mem(mem):
+    """Room for shadow memory, quarantine and records beside what the test wants."""
+    number, unit = re.fullmatch(r"(\d+)([MG])", str(mem)).groups()
+    return f"{2 * int(number)}{unit}"
+
+
 class LinePrinter:
     """Shows output as it comes, by whole lines, each with its host's name."""
 
@@ -72,6 +87,7 @@ class Host:
     def __init__(self, bed, n, release, cpus, mem, plug):
         self.bed, self.n, self.release, self.cpus, self.mem, self.plug = bed, n, release, cpus, mem, plug
         self.name, self.address = f"host{n}", f"10.77.0.{n}"
+        self.is_debug = kernels.is_debug(release)
         self.out_dir = os.path.join(bed.out_dir, self.name)     # /out inside the host
         self.serial = os.path.join(bed.out_dir, f"{self.name}.log")
         self.qemu = self.control = self.qmp_file = None
@@ -95,19 +111,19 @@ class Host:
         self.is_wanted = True
         self.qmp_file = qmp.makefile("rw", encoding="utf-8")
         qmp.close()
-        self.control = Control(self.name, control, self.why_dead)
+        self.control = Control(self.name, control, self.why_dead, kernels.slowness(self.release))
 
     def command(self, control_fd, qmp_fd, lan_fd):
         vendor = nested_kvm()
         accel = ["-accel", "kvm", "-cpu", "host"] if vendor else ["-accel", "tcg,thread=multi", "-cpu", "max"]
         append = " ".join([
             "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1 tsc=reliable no_timer_check mitigations=off",
-            f"testbed.kernel={self.release} testbed.cache={kernels.CACHE} testbed.top={kernels.TOP}",
+            f"testbed.kernel={self.release} testbed.cache={kernels.CACHE} testbed.tree={kernels.tree(self.release)} testbed.top={kernels.TOP}",
             f"testbed.host={self.n} testbed.svm={vendor or 'amd'} net.ifnames=0", self.bed.append,
-            "" if vendor else tsc_append()])
+            "" if vendor else tsc_append(), debug_append() if self.is_debug else ""])
         return ["qemu-system-x86_64", *accel, "-M", "q35", "-name", self.name,
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                "-smp", str(self.cpus), "-m", str(self.mem),
+                "-smp", str(self.cpus), "-m", debug_mem(self.mem) if self.is_debug else str(self.mem),
                 "-kernel", kernels.image(self.release), "-initrd", kernels.host_initramfs(self.release),
                 "-append", append,
                 "-chardev", f"file,id=serial,path={self.serial},append=on", "-serial", "chardev:serial",
@@ -212,6 +228,25 @@ class Host:
     def splats(self):
         """Lines of the kernel's log that say something went wrong; [] on a healthy host."""
         return [line for line in self.dmesg().splitlines() if SPLAT.search(line)]
+
+    def leaks(self):
+        """Memory of a debug kernel that nothing refers to.
+
+        kmemleak leaves out what is younger than 5 s or changed since its last look.
+        """
+        return self.run("cd /sys/kernel/debug && sleep 6 && echo scan >kmemleak && echo scan >kmemleak && cat kmemleak", 120)
+
+    def check_debug(self):
+        """The last thing on a debug kernel, whatever the test was: lockdep and the like do not end the host."""
+        if not self.is_debug or not self.is_alive():
+            return
+        found = "\n".join(self.splats())
+        # It stops at its first finding, and when its tables are full.
+        if "debug_locks: 1" not in " ".join(self.run("cat /proc/lockdep_stats").split()):
+            found += "\nlockdep is off"
+        found += self.leaks()
+        if found:
+            raise Unclean(f"{self}:\n{found}\n{self.log_tail(20000)}")
 
     # Trouble
 

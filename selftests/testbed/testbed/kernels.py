@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stock kernels: where they are cached, and the initramfs that boots a host.
+"""Kernels: where they are cached, and the initramfs that boots a host.
 
-Fetching them is left to scripts/setup.
+Fetching the stock ones is left to scripts/setup, building the debug one to scripts/debug-kernel.
 """
 
 import glob
@@ -19,6 +19,12 @@ CACHE = os.path.realpath(os.environ.get("DVMM_CACHE") or os.path.expanduser("~/.
 # What must be loaded before the root file system is there.
 ROOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
 
+# A kernel of scripts/debug-kernel: its release ends like this, its version is '6.1-debug'.
+DEBUG = "-dvmm-debug"
+
+# How much longer everything may take on it: every deadline of such a host is multiplied by this.
+DEBUG_SLOWNESS = 5
+
 
 class NotSetUp(Exception):
     """Something scripts/setup provides is missing."""
@@ -30,17 +36,27 @@ def version_key(release):
 
 def find(version):
     """Newest cached kernel release of a version: '6.1' -> '6.1.0-56-amd64'."""
-    found = [os.path.basename(path)[len("kernel-"):] for path in glob.glob(f"{CACHE}/kernel-{version}[.-]*")
-             if os.path.exists(f"{path}/complete")]
-    if os.path.exists(f"{CACHE}/kernel-{version}/complete"):
+    if os.path.exists(f"{tree(version)}/complete"):
         return version
+    plain = version.removesuffix("-debug")
+    folder, made_by = ("kernel-", "setup") if plain == version else ("debug-", f"debug-kernel {plain}")
+    found = [os.path.basename(path)[len(folder):] for path in glob.glob(f"{CACHE}/{folder}{plain}[.-]*")
+             if os.path.exists(f"{path}/complete")]
     if not found:
-        raise NotSetUp(f"no kernel {version} in {CACHE}: run scripts/setup")
+        raise NotSetUp(f"no kernel {version} in {CACHE}: run scripts/{made_by}")
     return max(found, key=version_key)
 
 
+def is_debug(release):
+    return release.endswith(DEBUG)
+
+
+def slowness(release):
+    return DEBUG_SLOWNESS if is_debug(release) else 1
+
+
 def tree(release):
-    return f"{CACHE}/kernel-{release}"
+    return f"{CACHE}/{'debug' if is_debug(release) else 'kernel'}-{release}"
 
 
 def image(release):
