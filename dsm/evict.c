@@ -74,11 +74,9 @@ static void kick(struct dsm_vm *vm)
 }
 
 /* A frame came (1) or went (-1). Page lock, or nobody else uses the page. */
-void evict_count(struct dsm_vm *vm, bool at_home, int nr)
+void evict_count(struct dsm_vm *vm, int nr)
 {
 	atomic_long_add(nr, &vm->evict.nr_resident);
-	if (at_home)
-		atomic_long_add(nr, &vm->evict.nr_homed);
 	if (nr > 0) {
 		if (is_over(vm, 0))
 			kick(vm);
@@ -87,6 +85,11 @@ void evict_count(struct dsm_vm *vm, bool at_home, int nr)
 	atomic_long_inc(&vm->evict.nr_gone);
 	if (wq_has_sleeper(&vm->evict.wait))
 		wake_up_all(&vm->evict.wait);
+}
+
+void evict_count_homed(struct dsm_vm *vm, int nr)
+{
+	atomic_long_add(nr, &vm->evict.nr_homed);
 }
 
 /* No time to fetch what nobody has asked for. */
@@ -146,7 +149,7 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 	       (state == PROTO_S && ref->home->home.sharers != 1ULL << ref->mem->vm->self);
 }
 
-static void mark(const struct page_ref *ref, bool shared_only)
+static void mark(struct page_ref *ref, bool shared_only)
 {
 	page_lock(ref);
 	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
@@ -160,10 +163,10 @@ static bool put_if_cold(const struct page_ref *ref, bool shared_only)
 	struct op op = { .ref = *ref };
 	bool put = false;
 
-	page_lock(ref);
-	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_COLD)
+	page_lock(&op.ref);
+	if (may_go(&op.ref, shared_only) && op.ref.page->flags & PAGE_F_COLD)
 		put = act_evict(&op);
-	page_unlock(ref);
+	page_unlock(&op.ref);
 	return put;
 }
 

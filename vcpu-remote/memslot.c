@@ -46,7 +46,7 @@ static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_regio
 	if (!segments)
 		return -ENOMEM;
 	err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
-			vm->home_policy, segments, &nr);
+			region->guest_phys_addr, &vm->homes, segments, &nr);
 	if (err)
 		vm_unsupported(vm, "memory slot %#x of %llu bytes cannot be shared: error %d",
 			       region->slot, region->memory_size, -err);

@@ -61,22 +61,31 @@ static struct vm *new_vm(const struct dvmm_vm_create *create)
 		.origin = dvmm_node_self(),
 		.uuid = create->uuid,
 		.name = create->name,
-		.home_policy = create->home_policy,
 		.nr_places = create->nr_places,
 	};
 	struct vm *vm;
+	int err;
 
 	if (uuid_in_use(create->uuid))
 		return ERR_PTR(-EEXIST);
 	config.places = copy_places(create);
 	if (IS_ERR(config.places))
 		return ERR_CAST(config.places);
+	err = homes_copy(&config.homes, create);
+	if (err)
+		goto free_places;
 	vm = vm_new(&config);
-	if (IS_ERR(vm))
-		kvfree(config.places);
-	else
-		vm->guest_tsc_offset = -(s64)rdtsc();
+	err = PTR_ERR_OR_ZERO(vm);
+	if (err)
+		goto free_homes;
+	vm->guest_tsc_offset = -(s64)rdtsc();
 	return vm;
+
+free_homes:
+	homes_free(&config.homes);
+free_places:
+	kvfree(config.places);
+	return ERR_PTR(err);
 }
 
 static int vm_fd_release(struct inode *inode, struct file *file)
@@ -95,7 +104,7 @@ static long request_slice(struct vm *vm, u8 node, u32 timeout_ms)
 	struct dvmm_wire_place *places = kvmalloc(tail_len, GFP_KERNEL);
 	struct dvmm_msg_slice_start start = {
 		.guest_tsc_offset = cpu_to_le64(vm->guest_tsc_offset),
-		.home_policy = cpu_to_le32(vm->home_policy),
+		.home_policy = cpu_to_le32(vm->homes.policy),
 		.nr_places = cpu_to_le32(vm->nr_places),
 		.tsc_khz = cpu_to_le32(tsc_khz),
 	};
@@ -311,10 +320,13 @@ static long mem_get_ioctl(struct file *file, void *arg)
 }
 
 const struct dvmm_ioctl origin_ioctls[] = {
-	{ DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), DVMM_IOCTL_ADMIN,
+	{ DVMM_VM_CREATE, offsetof(struct dvmm_vm_create, nr_homes), DVMM_IOCTL_ADMIN,
 	  "DVMM_VM_CREATE", vm_create_ioctl },
 	{ DVMM_VM_GET, sizeof(struct dvmm_vm_get), 0, "DVMM_VM_GET", vm_get_ioctl },
 	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
-	{ DVMM_MEM_GET, sizeof(struct dvmm_mem_get), 0, "DVMM_MEM_GET", mem_get_ioctl },
+	{ DVMM_MEM_GET, offsetof(struct dvmm_mem_get, out_homed), 0, "DVMM_MEM_GET",
+	  mem_get_ioctl },
+	{ DVMM_MEM_REHOME, sizeof(struct dvmm_mem_rehome), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,
+	  "DVMM_MEM_REHOME", mem_rehome_ioctl },
 };
 const size_t nr_origin_ioctls = ARRAY_SIZE(origin_ioctls);
