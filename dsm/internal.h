@@ -284,7 +284,7 @@ u32 turn_left_us(const struct dsm_vm *vm); /* 0: not ours */
 
 /* ---- home.c: where the directory is, and who waits there ---- */
 
-#define HOME_EXTENT_PAGES 512 /* 2 MiB have one home */
+#define HOME_EXTENT_PAGES DVMM_EXTENT_PAGES
 
 u8 home_of(const struct dsm_mem *mem, u64 index);
 struct proto_site home_site(const struct dsm_mem *mem, u64 index); /* under a page lock */

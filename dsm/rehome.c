@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "wire.h"
 
 /* What is under way on a page, and a pin on it, may take so long. */
 #define QUIET_TIMEOUT_MS 4000
@@ -188,38 +189,10 @@ static int learn(const struct extent *extent, u8 node)
 
 /* ---- the new home gets them ---- */
 
-static bool is_entry(const struct extent *extent, const struct dvmm_wire_home *item)
+/* The last extent of an object may be shorter. */
+static u64 nr_pages(const struct extent *extent)
 {
-	u64 nodes = vm_of(extent)->nodes, sharers = le64_to_cpu(item->sharers);
-	u64 index = first_page(extent) + le16_to_cpu(item->page);
-
-	if (le16_to_cpu(item->page) >= HOME_EXTENT_PAGES || index >= extent->mem->nr_pages ||
-	    item->reserved)
-		return false;
-	switch (item->state) {
-	case PROTO_SHARED:
-		return sharers && !(sharers & ~nodes) && !item->owner;
-	case PROTO_EXCL:
-		return !sharers && vm_has_node(vm_of(extent), item->owner);
-	case PROTO_LOST:
-		return !sharers && !item->owner;
-	default:
-		return false;
-	}
-}
-
-static bool are_entries(const struct extent *extent, const struct entries *entries)
-{
-	u32 i;
-
-	for (i = 0; i < entries->nr; i++) {
-		if (!is_entry(extent, &entries->item[i]))
-			return false;
-		if (i && le16_to_cpu(entries->item[i].page) <=
-				 le16_to_cpu(entries->item[i - 1].page))
-			return false;
-	}
-	return true;
+	return min_t(u64, HOME_EXTENT_PAGES, extent->mem->nr_pages - first_page(extent));
 }
 
 static int install_one(const struct extent *extent, const struct dvmm_wire_home *item)
@@ -247,7 +220,8 @@ static int install(const struct extent *extent, const struct entries *entries)
 
 	if (is_here(extent))
 		return -ESTALE;
-	if (!are_entries(extent, entries))
+	if (!wire_entries_are_sound(entries->item, entries->nr, nr_pages(extent),
+				    vm_of(extent)->nodes))
 		return -EINVAL;
 	err = home_set(extent->mem, extent->nr, vm_of(extent)->self, true);
 	if (err)
@@ -392,27 +366,13 @@ static int in_vm(struct dsm_vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 	}
 }
 
-static bool is_sound(const struct dvmm_msg_hdr *hdr, const struct dvmm_msg_home *payload,
-		     size_t len)
-{
-	u32 nr;
-
-	if (len < sizeof(*payload))
-		return false;
-	nr = le32_to_cpu(payload->nr_entries);
-	if (nr > HOME_EXTENT_PAGES || payload->reserved ||
-	    (nr && le16_to_cpu(hdr->type) != DVMM_MSG_MEM_INSTALL))
-		return false;
-	return len == sizeof(*payload) + nr * sizeof(struct dvmm_wire_home);
-}
-
 int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
 {
 	struct dsm_vm *vm;
 	bool is_late = false;
 	int err = -ENOENT;
 
-	if (!is_sound(hdr, payload, len))
+	if (!wire_home_is_sound(le16_to_cpu(hdr->type), payload, len))
 		return -EPROTO;
 	vm = vm_find(le32_to_cpu(hdr->vm));
 	if (vm) {

@@ -3,6 +3,7 @@
  * what it means is proto.c's.
  */
 #include "internal.h"
+#include "wire.h"
 
 #define ANNOUNCE_TIMEOUT_MS 10000
 
@@ -198,25 +199,6 @@ static int proto_message(u8 from, const struct dvmm_msg_hdr *hdr,
 	return err;
 }
 
-/* All extents, no more and no less. */
-static bool unpack_runs(const struct dsm_vm *vm, u8 *table, u64 nr_extents,
-			const struct dvmm_wire_home_run *runs, u32 nr)
-{
-	u64 at = 0;
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		u32 length = le32_to_cpu(runs[i].nr_extents), node = le32_to_cpu(runs[i].node);
-
-		if (!length || length > nr_extents - at ||
-		    !vm_has_node(vm, min_t(u32, node, DVMM_MAX_NODES)))
-			return false;
-		memset(table + at, node, length);
-		at += length;
-	}
-	return at == nr_extents;
-}
-
 static int take_runs(const struct dsm_vm *vm, struct mem_config *config,
 		     const struct dvmm_wire_home_run *runs, u32 nr)
 {
@@ -227,7 +209,7 @@ static int take_runs(const struct dsm_vm *vm, struct mem_config *config,
 	config->homes = home_table_alloc(config->bytes);
 	if (!config->homes)
 		return -ENOMEM;
-	if (unpack_runs(vm, config->homes, home_nr_extents(config->bytes), runs, nr))
+	if (wire_runs_to_table(config->homes, home_nr_extents(config->bytes), runs, nr, vm->nodes))
 		return 0;
 	kvfree(config->homes);
 	return -EINVAL;
@@ -260,13 +242,10 @@ static int vm_mem_add(struct dsm_vm *vm, u8 from,
 static int mem_add_message(u8 from, const struct dvmm_msg_hdr *hdr,
 			   const void *payload, size_t len)
 {
-	const struct dvmm_msg_mem_add *add = payload;
 	struct dsm_vm *vm;
 	int err = -ENOENT;
 
-	if (len < sizeof(*add) || le32_to_cpu(add->nr_runs) > DVMM_MAX_HOME_RUNS ||
-	    add->reserved ||
-	    len != sizeof(*add) + le32_to_cpu(add->nr_runs) * sizeof(struct dvmm_wire_home_run))
+	if (!wire_mem_add_is_sound(payload, len))
 		return -EPROTO;
 	vm = vm_find(le32_to_cpu(hdr->vm));
 	if (vm) {

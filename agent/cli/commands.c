@@ -80,7 +80,14 @@ static const struct column mem_columns[] = {
 	{ "bytes", "SIZE", LOOK_BYTES, 0 },
 	{ "resident_pages", "RESIDENT-PAGES", LOOK_NUMBER, 0 },
 	{ "metadata_bytes", "METADATA", LOOK_BYTES, 0 },
+	{ "homed_bytes", "HOMED-HERE", LOOK_BYTES, 0 },
 	{ "home", "HOME", LOOK_TEXT, 0 },
+	{ 0 },
+};
+
+static const struct column rehome_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "moved_extents", "Extents moved", LOOK_NUMBER, 0 },
 	{ 0 },
 };
 
@@ -114,10 +121,17 @@ const struct command commands[] = {
 	  vm_columns, 0 },
 	{ "vm", "info", "VM", "One VM, by name, UUID or id", "vm.info", { "vm" }, 1, vm_info_columns,
 	  COMMAND_ONE },
+	{ "vm", "topology", "--place 0-1=NODE,2-3=NODE --mem SIZE [--machine q35|pc] [-o qemu|libvirt|json]",
+	  "Options of QEMU, or XML of libvirt, for a guest that sees which vCPUs and memory are near",
+	  NULL, { NULL }, 0, NULL, 0 },
 	{ "vcpu", "list", "[VM]", "vCPUs: where they live, and what this node counted for its own",
 	  "vcpu.list", { "vm" }, 0, vcpu_columns, 0 },
 	{ "mem", "list", "[VM]", "Memory objects: size, and what of them is on this node", "mem.list",
 	  { "vm" }, 0, mem_columns, 0 },
+	{ "mem", "rehome", "VM NODE [--mem ID [--extent N[-M]]] [--from NODE]",
+	  "Make NODE the home of a running VM's memory: all, some, or what has its home at --from",
+	  "mem.rehome", { "vm", "node" }, 2, rehome_columns, COMMAND_ONE,
+	  { "mem", "extent", "from" } },
 	{ "stat", NULL, "[node | link [NODE] | VM]", "Counters of this node", "stat.list",
 	  { "object", "node" }, 0, stat_columns, COMMAND_RATES },
 	{ "event", "list", "[VM]", "What happened; with --follow also what happens", "event.list",

@@ -6,6 +6,7 @@
 #include "table.h"
 
 #define NR_ARGS_MAX 2
+#define NR_OPTIONS_MAX 3
 
 /**
  * struct command - dvmm NOUN VERB ARGS
@@ -16,6 +17,7 @@
  * @params: what the arguments are called in the request
  * @nr_required: of them
  * @columns: of the answer; ends with a key of NULL
+ * @options: of `dvmm` that are parameters of the request too
  */
 struct command {
 	const char *noun;
@@ -27,6 +29,7 @@ struct command {
 	int nr_required;
 	const struct column *columns;
 	unsigned int flags;
+	const char *options[NR_OPTIONS_MAX];
 };
 #define COMMAND_ONE 1 /* the answer is one object */
 #define COMMAND_FOLLOW 2 /* --follow shows what comes */

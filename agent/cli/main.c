@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "../run/run.h"
+#include "../run/topology.h"
 #include "client.h"
 #include "commands.h"
 
@@ -17,14 +18,23 @@ struct options {
 	bool help;
 	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
 	int nr_words;
+	const char *named[NR_OPTIONS_MAX]; /* as option_names */
 	int run_at; /* index in argv of "run"; 0: it is another command */
+	int topology_at; /* likewise */
 };
+
+static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from" };
+
+enum { OPTION_NAMED = 1000 };
 
 static const struct argp_option argp_options[] = {
 	{ "output", 'o', "FORMAT", 0, "table, wide, json, csv or name", 0 },
 	{ "no-headings", 'H', NULL, 0, "Leave out the headings", 0 },
 	{ "watch", 'w', "SECONDS", OPTION_ARG_OPTIONAL, "Show again every second (or SECONDS)", 0 },
 	{ "follow", 'f', NULL, 0, "event list: go on with what happens", 0 },
+	{ "mem", OPTION_NAMED, "ID", 0, "mem rehome: this memory object alone", 0 },
+	{ "extent", OPTION_NAMED + 1, "N[-M]", 0, "mem rehome: these extents (2 MiB) of it", 0 },
+	{ "from", OPTION_NAMED + 2, "NODE", 0, "mem rehome: what has its home there", 0 },
 	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
 	{ "help", 'h', NULL, 0, "This, or the help of the noun before it", 0 },
 	{ 0 },
@@ -46,6 +56,11 @@ static void take_word(struct options *options, char *word, struct argp_state *st
 	if (!options->nr_words && !strcmp(word, "run")) {
 		/* What follows is for `dvmm run`, and for the program it starts. */
 		options->run_at = state->next - 1;
+		state->next = state->argc;
+		return;
+	}
+	if (options->nr_words == 1 && !strcmp(options->words[0], "vm") && !strcmp(word, "topology")) {
+		options->topology_at = state->next - 1;
 		state->next = state->argc;
 		return;
 	}
@@ -78,6 +93,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'h':
 		options->help = true;
+		return 0;
+	case OPTION_NAMED ... OPTION_NAMED + NR_OPTIONS_MAX - 1:
+		options->named[key - OPTION_NAMED] = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		take_word(options, arg, state);
@@ -125,6 +143,28 @@ static const struct command *find_command(const struct options *options, int *re
 	return command;
 }
 
+static bool takes_option(const struct command *command, const char *name)
+{
+	for (int i = 0; i < NR_OPTIONS_MAX && command->options[i]; i++)
+		if (!strcmp(command->options[i], name))
+			return true;
+	return false;
+}
+
+static int add_named(const struct command *command, const struct options *options, json_t *params)
+{
+	for (int i = 0; i < NR_OPTIONS_MAX; i++) {
+		if (!options->named[i])
+			continue;
+		if (!takes_option(command, option_names[i])) {
+			fprintf(stderr, "dvmm: what is --%s for?\n", option_names[i]);
+			return -EINVAL;
+		}
+		json_object_set_new(params, option_names[i], json_string(options->named[i]));
+	}
+	return 0;
+}
+
 static json_t *make_params(const struct command *command, const struct options *options, int first)
 {
 	int nr = options->nr_words > first ? options->nr_words - first : 0;
@@ -137,6 +177,8 @@ static json_t *make_params(const struct command *command, const struct options *
 		}
 		json_object_set_new(params, command->params[i], json_string(options->words[first + i]));
 	}
+	if (add_named(command, options, params))
+		goto wrong;
 	if (nr >= command->nr_required)
 		return params;
 	fprintf(stderr, "dvmm: usage: dvmm %s %s %s\n", command->noun, command->verb, command->usage);
@@ -284,6 +326,8 @@ int main(int argc, char **argv)
 
 	argp_err_exit_status = STATUS_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &options);
+	if (options.topology_at)
+		return topology_main(argc - options.topology_at, argv + options.topology_at);
 	if (options.run_at)
 		return run_main(options.socket, argc - options.run_at, argv + options.run_at);
 	if (options.help)

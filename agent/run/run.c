@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "../cli/client.h"
 #include "place.h"
+#include "topology.h"
 #include "run.h"
 
 /* A program whose VM is dead gets this long to say so, then as long to end. */
@@ -30,6 +31,8 @@ struct run {
 	uint32_t timeout_ms;
 	bool keep_dead;
 	struct places places;
+	uint64_t numa_bytes; /* 0: the guest sees no NUMA */
+	struct topology topology;
 	char **program;
 
 	struct client *client;
@@ -49,7 +52,7 @@ struct run {
 
 /* ---- options ---- */
 
-enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_HOME, OPTION_TIMEOUT, OPTION_KEEP_DEAD };
+enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_HOME, OPTION_NUMA, OPTION_TIMEOUT, OPTION_KEEP_DEAD };
 
 static const struct argp_option argp_options[] = {
 	{ "place", OPTION_PLACE, "PLACES", 0,
@@ -58,6 +61,9 @@ static const struct argp_option argp_options[] = {
 	{ "uuid", OPTION_UUID, "UUID", 0, "Of the VM (random)", 0 },
 	{ "home", OPTION_HOME, "POLICY", 0,
 	  "Where the directory of its memory is: origin (here) or interleave (all nodes)", 0 },
+	{ "numa", OPTION_NUMA, "SIZE", 0,
+	  "Memory of the guest, as 2G, in a NUMA cell for each node, with its home there: adds -smp, "
+	  "-m, -object and -numa to the options of PROGRAM, which is QEMU (see dvmm vm topology)", 0 },
 	{ "timeout", OPTION_TIMEOUT, "SECONDS", 0, "How long the other nodes may take to join", 0 },
 	{ "keep-dead", OPTION_KEEP_DEAD, NULL, 0, "Leave PROGRAM alone when its VM has died", 0 },
 	{ 0 },
@@ -90,6 +96,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_HOME:
 		run->home = arg;
+		return 0;
+	case OPTION_NUMA:
+		if (topology_parse_size(arg, &run->numa_bytes))
+			argp_error(state, "--numa: '%s' is not a size, as 2G", arg);
 		return 0;
 	case OPTION_TIMEOUT:
 		if (take_timeout(run, arg))
@@ -142,10 +152,39 @@ static json_t *places_to_json(const struct places *places)
 	return list;
 }
 
+/* The guest sees what the homes follow. */
+static int add_topology(struct run *run)
+{
+	enum topology_machine machine;
+	size_t nr = 0, nr_more = 0;
+	char why[256], **more, **all;
+
+	if (!run->numa_bytes)
+		return STATUS_OK;
+	if (topology_machine_of(run->program, &machine))
+		return fail(run, STATUS_USAGE, "--numa is for QEMU's machines q35 and pc");
+	if (topology_make(&run->topology, machine, &run->places, run->numa_bytes, why, sizeof(why)))
+		return fail(run, STATUS_USAGE, "--numa: %s", why);
+	more = topology_qemu_args(&run->topology);
+	while (run->program[nr])
+		nr++;
+	while (more[nr_more])
+		nr_more++;
+	all = calloc(nr + nr_more + 1, sizeof(*all));
+	if (!all)
+		abort();
+	memcpy(all, run->program, nr * sizeof(*all));
+	memcpy(all + nr, more, nr_more * sizeof(*all));
+	free(more);
+	run->program = all;
+	return STATUS_OK;
+}
+
 static int create_vm(struct run *run)
 {
-	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:o}", "name", run->name, "uuid", run->uuid,
-				   "home", run->home, "places", places_to_json(&run->places));
+	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:o, s:o}", "name", run->name, "uuid", run->uuid,
+				   "home", run->home, "places", places_to_json(&run->places),
+				   "homes", topology_homes(&run->topology));
 	const char *name, *uuid;
 	json_t *vm;
 	int status = client_call(run->client, "vm.create", params, &vm, &run->vm);
@@ -413,7 +452,9 @@ int run_main(const char *socket, int argc, char **argv)
 
 	argv[0] = name;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
-	status = run_vm(&run, socket);
+	status = add_topology(&run);
+	if (!status)
+		status = run_vm(&run, socket);
 	client_close(run.client);
 	client_close(run.events);
 	if (run.signals >= 0)

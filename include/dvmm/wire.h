@@ -125,7 +125,9 @@ struct dvmm_msg_mem_add {
 };
 static_assert(sizeof(struct dvmm_msg_mem_add) == 32);
 
-/* So many extents (2 MiB) in a row have their home at @node. */
+#define DVMM_EXTENT_PAGES 512 /* 2 MiB have one home */
+
+/* So many extents in a row have their home at @node. */
 struct dvmm_wire_home_run {
 	__le32 nr_extents;
 	__le32 node;
