@@ -7,7 +7,8 @@ METHOD(node_list, "node.list", "", "nodes of the cluster as configured here")
 METHOD(link_list, "link.list", "", "links of this node")
 METHOD(vm_list, "vm.list", "", "VMs with a part on this node")
 METHOD(vm_info, "vm.info", "vm (name, UUID or id)", "one VM")
-METHOD(vm_create, "vm.create", "name?, uuid?, places: [{vcpu, node}], home?, budgets?: [{node, size}], keep?",
+METHOD(vm_create, "vm.create",
+       "name?, uuid?, places: [{vcpu, node}], home?, homes?: [{start, bytes, node}], budgets?: [{node, size}], keep?",
        "the VM, and its fd")
 METHOD(vm_open, "vm.open", "vm (kept)", "the fd of its device, for a VMM")
 METHOD(vm_take, "vm.take", "vm (kept)", "the fd that owns it; the agent no longer keeps it")
@@ -16,6 +17,7 @@ METHOD(vcpu_list, "vcpu.list", "vm?", "vCPUs")
 METHOD(mem_list, "mem.list", "vm?", "memory objects")
 METHOD(mem_top, "mem.top", "vm", "pages that nodes fight over, hottest first")
 METHOD(mem_budget, "mem.budget", "vm, size? (as 200M, none, default)", "budget and resident bytes on this node")
+METHOD(mem_rehome, "mem.rehome", "vm, node, mem?, extent? (first or first-last), from?", "what has moved")
 METHOD(stat_list, "stat.list", "object? (node, link or a VM), node? (of the link)", "counters")
 METHOD(event_list, "event.list", "vm?", "recent events")
 METHOD(event_follow, "event.follow", "", "recent events; later ones follow")

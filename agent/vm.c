@@ -212,12 +212,13 @@ json_t *method_vcpu_list(struct request *request)
 static json_t *mem_row(const struct dvmm_vm_get *vm, const struct dvmm_mem_get *mem,
 		       const struct dvmm_vm_budget *budget)
 {
-	json_t *row = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}",
+	json_t *row = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s}",
 				"vm", vm->out_name,
 				"mem", (json_int_t)mem->mem_id,
 				"bytes", (json_int_t)mem->out_bytes,
 				"resident_pages", (json_int_t)mem->out_resident,
 				"metadata_bytes", (json_int_t)mem->out_metadata,
+				"homed_bytes", (json_int_t)mem->out_homed,
 				"home", dvmm_home_policy_word(mem->out_home_policy));
 
 	add_budget(row, budget);
@@ -342,6 +343,86 @@ json_t *method_mem_budget(struct request *request)
 	return err ? request_fail_errno(request, err, name) : budget_row(request, &vm, &budget);
 }
 
+/* ---- moving homes ---- */
+
+static const struct config_node *node_of(struct request *request, const char *param)
+{
+	const char *name = json_string_value(json_object_get(request->params, param));
+	const struct config_node *node = name ? config_node_by_name(&request->agent->config, name) :
+						NULL;
+
+	if (!node)
+		request_fail(request, name ? RPC_NOT_FOUND : RPC_INVALID,
+			     "%s: no such node in this node's configuration", name ? name : param);
+	return node;
+}
+
+/* "3" or "3-7" */
+static int fill_extents(const char *text, struct dvmm_mem_rehome *rehome)
+{
+	unsigned long long last;
+	char *end;
+
+	rehome->extent = last = strtoull(text, &end, 10);
+	if (end != text && *end == '-') {
+		text = end + 1;
+		last = strtoull(text, &end, 10);
+	}
+	if (end == text || *end || *text == '-' || last < rehome->extent || last > UINT32_MAX)
+		return -EINVAL;
+	rehome->nr_extents = last - rehome->extent + 1;
+	return 0;
+}
+
+static int fill_rehome(struct request *request, struct dvmm_mem_rehome *rehome)
+{
+	const char *mem = json_string_value(json_object_get(request->params, "mem"));
+	const char *extent = json_string_value(json_object_get(request->params, "extent"));
+	const struct config_node *node = node_of(request, "node");
+
+	if (!node)
+		return -EINVAL;
+	rehome->node_id = node->id;
+	rehome->from_node = DVMM_ANY_NODE;
+	rehome->mem_id = mem ? number_of(mem) : 0;
+	if ((mem && !rehome->mem_id) || (extent && !mem) ||
+	    (extent && fill_extents(extent, rehome))) {
+		request_fail(request, RPC_INVALID,
+			     "mem is a number of mem.list, extent of it FIRST or FIRST-LAST");
+		return -EINVAL;
+	}
+	if (!json_object_get(request->params, "from"))
+		return 0;
+	node = node_of(request, "from");
+	if (node)
+		rehome->from_node = node->id;
+	return node ? 0 : -EINVAL;
+}
+
+/* The agent does nothing else meanwhile: some milliseconds for each extent. */
+json_t *method_mem_rehome(struct request *request)
+{
+	const char *name = json_string_value(json_object_get(request->params, "vm"));
+	struct dvmm_mem_rehome rehome = { 0 };
+	struct dvmm_vm_get vm;
+	int err;
+
+	if (!name || vm_find(request->agent, name, &vm))
+		return request_fail(request, RPC_NOT_FOUND, "%s: no such VM on this node",
+				    name ? name : "?");
+	if (fill_rehome(request, &rehome))
+		return NULL;
+	rehome.vm_id = vm.vm_id;
+	err = dvmm_mem_rehome(request->agent->control, &rehome);
+	if (err == -EOPNOTSUPP)
+		return request_fail(request, RPC_CONFLICT,
+				    "%s: homes are moved at its origin, which is another node", name);
+	if (err)
+		return request_fail_errno(request, err, name);
+	return json_pack("{s:s, s:I}", "vm", vm.out_name, "moved_extents",
+			 (json_int_t)rehome.out_moved);
+}
+
 /* ---- making ---- */
 
 static int find_node(struct request *request, const char *name, uint32_t *ret_id)
@@ -353,6 +434,43 @@ static int find_node(struct request *request, const char *name, uint32_t *ret_id
 		return -ENOENT;
 	}
 	*ret_id = node->id;
+	return 0;
+}
+
+static int fill_range(struct request *request, json_t *item, struct dvmm_home_range *ret_range)
+{
+	json_int_t start, bytes;
+	const char *name;
+	uint32_t node;
+
+	if (json_unpack(item, "{s:I, s:I, s:s}", "start", &start, "bytes", &bytes, "node", &name) ||
+	    start < 0 || bytes <= 0) {
+		request_fail(request, RPC_INVALID,
+			     "a home is {\"start\": N, \"bytes\": N, \"node\": NAME}");
+		return -EINVAL;
+	}
+	if (find_node(request, name, &node))
+		return -ENOENT;
+	*ret_range = (struct dvmm_home_range){ .start = start, .bytes = bytes, .node_id = node };
+	return 0;
+}
+
+static int fill_ranges(struct request *request, struct dvmm_home_range *ranges, uint32_t *ret_nr)
+{
+	json_t *list = json_object_get(request->params, "homes"), *item;
+	size_t i;
+
+	if (json_array_size(list) > DVMM_MAX_HOME_RANGES) {
+		request_fail(request, RPC_INVALID, "more than %d homes", DVMM_MAX_HOME_RANGES);
+		return -EINVAL;
+	}
+	json_array_foreach(list, i, item) {
+		int err = fill_range(request, item, &ranges[i]);
+
+		if (err)
+			return err;
+	}
+	*ret_nr = json_array_size(list);
 	return 0;
 }
 
@@ -475,14 +593,20 @@ json_t *method_vm_create(struct request *request)
 {
 	struct dvmm_vcpu_place places[DVMM_MAX_VCPUS];
 	struct dvmm_vm_budget_on budgets[DVMM_MAX_NODES] = { 0 };
-	struct dvmm_vm_create create = { .places = (uintptr_t)places, .budgets = (uintptr_t)budgets };
+	struct dvmm_home_range homes[DVMM_MAX_HOME_RANGES];
+	struct dvmm_vm_create create = {
+		.places = (uintptr_t)places,
+		.budgets = (uintptr_t)budgets,
+		.homes = (uintptr_t)homes,
+	};
 	char uuid[DVMM_UUID_TEXT_SIZE];
 	int fd;
 
 	if (fill_uuid(request, create.uuid) || fill_name(request, create.uuid, create.name) ||
 	    fill_home(request, &create.home_policy) ||
 	    fill_places(request, places, &create.nr_places) ||
-	    fill_budgets(request, budgets, &create.nr_budgets))
+	    fill_budgets(request, budgets, &create.nr_budgets) ||
+	    fill_ranges(request, homes, &create.nr_homes))
 		return NULL;
 	fd = dvmm_vm_create(request->agent->control, &create);
 	if (fd < 0)

@@ -16,14 +16,6 @@ static struct dsm_vm *vm_of(const struct op *op)
 	return op->ref.mem->vm;
 }
 
-static struct proto_site site_of(const struct op *op)
-{
-	return (struct proto_site){
-		.self = vm_of(op)->self,
-		.home = home_of(op->ref.mem, op->ref.index),
-	};
-}
-
 static void queue_self(struct op *op, const struct proto_event *ev)
 {
 	if (WARN_ON_ONCE(op->nr == OP_QUEUE))
@@ -104,7 +96,7 @@ static void count_hops(struct op *op, const struct proto_event *ev, u8 home)
 
 static void grant(struct op *op, const struct proto_event *ev)
 {
-	count_hops(op, ev, home_of(op->ref.mem, op->ref.index));
+	count_hops(op, ev, op->ref.site.home);
 	fetch_end(ev->txn);
 	if (ev->txn != FETCH_LOCAL_TXN && !(op->ref.page->flags & PAGE_F_FORESEEN))
 		op->ref.page->flags |= PAGE_F_COUNTED;
@@ -137,10 +129,14 @@ static int pull(struct op *op)
 	return node_event(op, &ev, &none);
 }
 
-static void put_ended(struct op *op)
+/* Without a grant: a Put, or a request that nobody will serve. */
+static void request_ended(struct op *op, const struct proto_event *ev)
 {
 	wake_up_all(page_wait_queue(op->ref.page));
-	evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
+	if (ev->txn == FETCH_PUT_TXN)
+		evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
+	else
+		fetch_end(ev->txn);
 }
 
 static int act(struct op *op, const struct proto_event *ev,
@@ -169,7 +165,7 @@ static int act(struct op *op, const struct proto_event *ev,
 		next_waiting(op);
 		return 0;
 	case PROTO_ACT_WAKE:
-		put_ended(op);
+		request_ended(op, ev);
 		return 0;
 	case PROTO_ACT_PULL:
 		return pull(op);
@@ -197,15 +193,16 @@ static int act_all(struct op *op, const struct proto_event *ev,
 
 static int home_event(struct op *op, const struct proto_event *ev)
 {
-	struct proto_site site = site_of(op);
+	struct proto_home none = { 0 };
+	struct proto_home *home = op->ref.home ? &op->ref.home->home : &none;
 	struct proto_actions acts;
 	int err;
 
-	if (!op->ref.home)
-		return -EPROTO;
-	err = proto_home(&site, &op->ref.home->home, ev, &acts);
+	err = proto_home(&op->ref.site, home, ev, &acts);
 	if (err)
 		return err;
+	if (op->ref.site.frozen && !home->busy)
+		wake_up_all(&vm_of(op)->home_quiet);
 	return act_all(op, ev, &acts);
 }
 
@@ -250,11 +247,10 @@ static int node_event(struct op *op, const struct proto_event *ev,
 		      enum proto_access *out_access)
 {
 	struct proto_node next = op->ref.page->node;
-	struct proto_site site = site_of(op);
 	struct proto_actions acts;
 	int err;
 
-	err = proto_node(&site, &next, ev, &acts, out_access);
+	err = proto_node(&op->ref.site, &next, ev, &acts, out_access);
 	if (err)
 		return err;
 	bug_break(op->ref.index, &acts);
@@ -293,6 +289,20 @@ int act_event(struct op *op, const struct proto_event *ev)
 	enum proto_access none;
 
 	return run(op, ev, &none);
+}
+
+/* Home serves again, or has moved: then all are told. Under the page lock. */
+int act_waiting(struct op *op, struct dsm_home *home)
+{
+	struct proto_event ev;
+	int err = 0;
+
+	while (!err && !home->home.busy && home_next(home, &ev)) {
+		if (!op->ref.home)
+			vm_stat(vm_of(op), requests_moved);
+		err = act_event(op, &ev);
+	}
+	return err;
 }
 
 /* ---- local accesses ---- */

@@ -239,13 +239,31 @@ static int replace(const struct part *part)
 	return err;
 }
 
-static int adopt_part(struct dsm_vm *vm, struct part *part, u32 home_policy)
+static int make_mem(struct dsm_vm *vm, struct part *part, u64 gpa,
+		    const struct dsm_homes *homes)
+{
+	struct mem_config config = {
+		.home_policy = homes->policy,
+		.bytes = part->end - part->start,
+	};
+
+	if (homes->nr) {
+		config.homes = home_table_alloc(config.bytes);
+		if (!config.homes)
+			return -ENOMEM;
+		home_table_by_ranges(vm, config.homes, config.bytes, gpa, homes);
+	}
+	return mem_create(vm, &config, &part->mem);
+}
+
+static int adopt_part(struct dsm_vm *vm, struct part *part, u64 gpa,
+		      const struct dsm_homes *homes)
 {
 	int err;
 
 	if (part->mem)
 		return 0;
-	err = mem_create(vm, home_policy, part->end - part->start, &part->mem);
+	err = make_mem(vm, part, gpa, homes);
 	if (!err)
 		err = replace(part);
 	if (part->file)
@@ -268,17 +286,17 @@ static int add_segment(const struct part *part, struct dsm_segment *segments,
 	return 0;
 }
 
-static int adopt_range(struct dsm_vm *vm, unsigned long start,
-		       unsigned long end, u32 home_policy,
-		       struct dsm_segment *segments, u32 *nr)
+static int adopt_range(struct dsm_vm *vm, unsigned long start, unsigned long end, u64 gpa,
+		       const struct dsm_homes *homes, struct dsm_segment *segments, u32 *nr)
 {
+	unsigned long hva = start;
 	struct part part;
 	int err;
 
 	for (; start < end; start = part.end) {
 		err = look(vm, start, end, &part);
 		if (!err)
-			err = adopt_part(vm, &part, home_policy);
+			err = adopt_part(vm, &part, gpa + (start - hva), homes);
 		if (!err)
 			err = add_segment(&part, segments, nr);
 		if (err)
@@ -287,19 +305,19 @@ static int adopt_range(struct dsm_vm *vm, unsigned long start,
 	return 0;
 }
 
-int dsm_adopt(struct dsm_vm *vm, unsigned long hva, u64 bytes, u32 home_policy,
-	      struct dsm_segment *segments, u32 *out_nr)
+int dsm_adopt(struct dsm_vm *vm, unsigned long hva, u64 bytes, u64 gpa,
+	      const struct dsm_homes *homes, struct dsm_segment *segments, u32 *out_nr)
 {
 	int err;
 
 	if (vm->self != vm->origin || !PAGE_ALIGNED(hva) ||
-	    !PAGE_ALIGNED(bytes) || !bytes || hva + bytes <= hva)
+	    !PAGE_ALIGNED(bytes) || !bytes || hva + bytes <= hva || gpa + bytes < gpa)
 		return -EINVAL;
 	if (!vm_enter(vm))
 		return -EIO;
 	*out_nr = 0;
 	mutex_lock(&vm->lock);
-	err = adopt_range(vm, hva, hva + bytes, home_policy, segments, out_nr);
+	err = adopt_range(vm, hva, hva + bytes, gpa, homes, segments, out_nr);
 	mutex_unlock(&vm->lock);
 	vm_leave(vm);
 	return err;
@@ -332,11 +350,10 @@ static int map_segment(struct dsm_vm *vm, const struct dsm_segment *segment,
 	struct dsm_mem *mem;
 
 	mutex_lock(&vm->lock);
-	mem = mem_add(vm, segment->mem, segment->home_policy,
-		      segment->mem_bytes);
+	mem = mem_find(vm, segment->mem);
 	mutex_unlock(&vm->lock);
-	if (IS_ERR(mem))
-		return PTR_ERR(mem);
+	if (!mem || !mem_is_equal(mem, segment->home_policy, segment->mem_bytes))
+		return -EINVAL;
 	return map_at(mem, addr, segment->bytes, PROT_READ | PROT_WRITE,
 		      segment->offset);
 }

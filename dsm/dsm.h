@@ -79,8 +79,25 @@ struct dsm_segment {
 #define DSM_MAX_SEGMENTS 64
 
 /**
+ * struct dsm_homes - which nodes are home of which guest memory
+ * @policy: enum dvmm_home_policy, for what no range names
+ * @nr: entries at @range
+ * @range: [gpa, gpa + bytes) has its home at @node, a node of the VM
+ */
+struct dsm_homes {
+	u32 policy;
+	u32 nr;
+	const struct dsm_home_range {
+		u64 gpa;
+		u64 bytes;
+		u8 node;
+	} *range;
+};
+
+/**
  * dsm_adopt() - make the VMM's memory at [hva, hva + bytes) coherent (origin only)
- * @home_policy: for objects that are created now
+ * @gpa: where the guest sees it
+ * @homes: for objects that are created now
  * @segments: room for DSM_MAX_SEGMENTS
  * @out_nr: segments written: all of the range in order
  *
@@ -92,19 +109,30 @@ struct dsm_segment {
  * Return: 0, -EINVAL (alignment, hole), -EOPNOTSUPP (kind of mapping), -E2BIG
  * (too many segments), -ENOMEM.
  */
-int dsm_adopt(struct dsm_vm *vm, unsigned long hva, u64 bytes, u32 home_policy,
-	      struct dsm_segment *segments, u32 *out_nr);
+int dsm_adopt(struct dsm_vm *vm, unsigned long hva, u64 bytes, u64 gpa,
+	      const struct dsm_homes *homes, struct dsm_segment *segments, u32 *out_nr);
 
 /**
  * dsm_map() - map segments, one after the other, into this process (slices)
  * @out_hva: where; all segments together are contiguous there
  *
- * Objects that do not exist here yet are created. Caller is a thread of the slice.
- * Undo: vm_munmap(). May sleep. Return: 0, -EINVAL (contradicts an object that
- * exists), -ENOMEM.
+ * The objects are those the origin has announced. Caller is a thread of the slice.
+ * Undo: vm_munmap(). May sleep. Return: 0, -EINVAL (no such object), -ENOMEM.
  */
 int dsm_map(struct dsm_vm *vm, const struct dsm_segment *segments, u32 nr,
 	    unsigned long *out_hva);
+
+/**
+ * dsm_rehome() - give extents of 2 MiB another home, while the VM runs (origin only)
+ * @arg: as for DVMM_MEM_REHOME; @arg->out_moved is written also after a failure
+ *
+ * One extent after the other; what has moved stays moved. While an extent moves (some
+ * round trips), who misses a page of it waits. May sleep; killable.
+ * Return: 0, -EINVAL (range, node), -ENOENT, -EBUSY (a page is in use for too long:
+ * home stays where it was), -ENOMEM, -EIO (the VM is dead, perhaps by this), -EINTR,
+ * -EOPNOTSUPP (not the origin).
+ */
+int dsm_rehome(struct dsm_vm *vm, struct dvmm_mem_rehome *arg);
 
 /**
  * dsm_mem_get_info() - the object with the smallest id >= out->mem_id, for DVMM_MEM_GET

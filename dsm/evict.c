@@ -81,11 +81,9 @@ static void kick(struct dsm_vm *vm)
 }
 
 /* A frame came (1) or went (-1). Page lock, or nobody else uses the page. */
-void evict_count(struct dsm_vm *vm, bool at_home, int nr)
+void evict_count(struct dsm_vm *vm, int nr)
 {
 	atomic_long_add(nr, &vm->evict.nr_resident);
-	if (at_home)
-		atomic_long_add(nr, &vm->evict.nr_homed);
 	if (nr > 0) {
 		if (is_over(vm, 0))
 			kick(vm);
@@ -108,6 +106,11 @@ void evict_count_copy(struct dsm_vm *vm, u8 before, u8 after)
 static bool is_host_short(const struct dsm_vm *vm)
 {
 	return time_before(jiffies, READ_ONCE(vm->evict.short_until));
+}
+
+void evict_count_homed(struct dsm_vm *vm, int nr)
+{
+	atomic_long_add(nr, &vm->evict.nr_homed);
 }
 
 /* No time to fetch what nobody has asked for. */
@@ -174,7 +177,7 @@ static bool is_last_copy(const struct page_ref *ref)
 	return ref->home && READ_ONCE(ref->page->node.state) == PROTO_M;
 }
 
-static void mark(const struct page_ref *ref, bool shared_only)
+static void mark(struct page_ref *ref, bool shared_only)
 {
 	if (is_last_copy(ref))
 		return;
@@ -192,10 +195,10 @@ static bool put_if_cold(const struct page_ref *ref, bool shared_only)
 
 	if (!(READ_ONCE(ref->page->flags) & PAGE_F_COLD))
 		return false;
-	page_lock(ref);
-	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_COLD)
+	page_lock(&op.ref);
+	if (may_go(&op.ref, shared_only) && op.ref.page->flags & PAGE_F_COLD)
 		put = act_evict(&op);
-	page_unlock(ref);
+	page_unlock(&op.ref);
 	return put;
 }
 

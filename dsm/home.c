@@ -1,26 +1,138 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* dsm/home.c - where the directory entry of a page is, and the requests that
- * wait there while it is busy. What the directory answers is proto.c's.
+ * wait there while it is busy. What the directory answers is proto.c's, how it
+ * gets another place while the VM runs rehome.c's.
  */
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "internal.h"
 
-#define EXTENT_PAGES 512 /* 2 MiB have one home */
+#define EXTENT_BYTES ((u64)HOME_EXTENT_PAGES << PAGE_SHIFT)
+#define FROZEN 0x80 /* in a table, beside the node */
+static_assert(DVMM_MAX_NODES <= FROZEN);
 
 struct waiting {
 	struct waiting *next;
 	struct proto_event ev;
 };
 
+/* ---- where ---- */
+
+static u8 home_by_policy(const struct dsm_vm *vm, u32 policy, u64 extent)
+{
+	return policy == DVMM_HOME_ORIGIN ? vm->origin : vm->node[extent % vm->nr_nodes];
+}
+
+static u8 lookup(const struct dsm_mem *mem, u64 extent)
+{
+	const u8 *table = smp_load_acquire(&mem->homes);
+
+	return table ? READ_ONCE(table[extent]) :
+		       home_by_policy(mem->vm, mem->home_policy, extent);
+}
+
 u8 home_of(const struct dsm_mem *mem, u64 index)
 {
-	const struct dsm_vm *vm = mem->vm;
-
-	if (mem->home_policy == DVMM_HOME_ORIGIN)
-		return vm->origin;
-	return vm->node[(index / EXTENT_PAGES) % vm->nr_nodes];
+	return lookup(mem, index / HOME_EXTENT_PAGES) & ~FROZEN;
 }
+
+struct proto_site home_site(const struct dsm_mem *mem, u64 index)
+{
+	u8 home = lookup(mem, index / HOME_EXTENT_PAGES);
+
+	return (struct proto_site){
+		.self = mem->vm->self,
+		.home = home & ~FROZEN,
+		.frozen = home & FROZEN && (home & ~FROZEN) == mem->vm->self,
+	};
+}
+
+u64 home_nr_extents(u64 bytes)
+{
+	return DIV_ROUND_UP_ULL(bytes, EXTENT_BYTES);
+}
+
+u64 home_nr_here(const struct dsm_mem *mem)
+{
+	u64 nr = home_nr_extents(mem->nr_pages << PAGE_SHIFT), i, here = 0;
+
+	for (i = 0; i < nr; i++)
+		here += (lookup(mem, i) & ~FROZEN) == mem->vm->self;
+	return here;
+}
+
+/* ---- tables ---- */
+
+u8 *home_table_alloc(u64 bytes)
+{
+	return kvmalloc(home_nr_extents(bytes), GFP_KERNEL);
+}
+
+u8 *home_table_of(const struct dsm_mem *mem)
+{
+	u64 bytes = mem->nr_pages << PAGE_SHIFT, i;
+	u8 *table = home_table_alloc(bytes);
+
+	for (i = 0; table && i < home_nr_extents(bytes); i++)
+		table[i] = home_by_policy(mem->vm, mem->home_policy, i);
+	return table;
+}
+
+static const struct dsm_home_range *find_range(const struct dsm_homes *homes, u64 gpa)
+{
+	u32 i;
+
+	for (i = 0; i < homes->nr; i++)
+		if (gpa >= homes->range[i].gpa &&
+		    gpa - homes->range[i].gpa < homes->range[i].bytes)
+			return &homes->range[i];
+	return NULL;
+}
+
+/* @gpa: of the first byte. The start of an extent speaks for all of it. */
+void home_table_by_ranges(const struct dsm_vm *vm, u8 *table, u64 bytes, u64 gpa,
+			  const struct dsm_homes *homes)
+{
+	const struct dsm_home_range *range;
+	u64 i;
+
+	for (i = 0; i < home_nr_extents(bytes); i++) {
+		range = find_range(homes, gpa + i * EXTENT_BYTES);
+		table[i] = range ? range->node : home_by_policy(vm, homes->policy, i);
+	}
+}
+
+static int need_table(struct dsm_mem *mem)
+{
+	u8 *table;
+
+	if (READ_ONCE(mem->homes))
+		return 0;
+	table = home_table_of(mem);
+	if (!table)
+		return -ENOMEM;
+	if (cmpxchg(&mem->homes, NULL, table))
+		kvfree(table);
+	return 0;
+}
+
+/* Whoever takes a page lock from now on acts on it, others after page_synchronize(). */
+int home_set(struct dsm_mem *mem, u64 extent, u8 node, bool frozen)
+{
+	int err = need_table(mem);
+
+	if (!err)
+		WRITE_ONCE(mem->homes[extent], node | (frozen ? FROZEN : 0));
+	return err;
+}
+
+void home_table_free(struct dsm_mem *mem)
+{
+	kvfree(mem->homes);
+}
+
+/* ---- who waits ---- */
 
 /* Each node has at most one request per page, so the list is short and an
  * item this small is not worth a failure.
@@ -64,7 +176,7 @@ bool home_is_simple(const struct page_ref *ref)
 {
 	const struct proto_home *home;
 
-	if (!ref->home)
+	if (!ref->home || ref->site.frozen)
 		return false;
 	home = &ref->home->home;
 	if (home->busy)

@@ -3,7 +3,7 @@
  *
  * A memory object (mem) has a record (struct dsm_page) for each page that was
  * ever touched here, and at the page's home a directory entry (struct
- * dsm_home) beside it. "frame" is the struct page that holds the contents.
+ * dsm_home) for it. "frame" is the struct page that holds the contents.
  *
  * Lock order: mmap_lock -> page lock (page_lock()) -> folio lock ->
  * i_mmap_rwsem -> page table lock. A taker of a frame holds the page lock and
@@ -114,6 +114,9 @@ struct dsm_vm {
 	struct evict evict;
 	struct heat *heat;
 
+	struct mutex rehome_lock; /* one extent moves at a time; held over requests; origin */
+	struct wait_queue_head home_quiet; /* a page of a frozen extent is served no more */
+
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
 	struct xarray mems; /* id -> struct dsm_mem; changed under lock */
@@ -161,6 +164,7 @@ struct dsm_mem {
 	struct dsm_vm *vm;
 	u32 id;
 	u32 home_policy;
+	u8 *homes; /* NULL: by home_policy; home.c */
 	u64 nr_pages;
 	struct file *file; /* vm->mems' reference */
 	struct address_space *mapping; /* of the inode; valid while file or a fault is */
@@ -169,8 +173,18 @@ struct dsm_mem {
 	atomic_long_t metadata_bytes;
 };
 
-struct dsm_mem *mem_add(struct dsm_vm *vm, u32 id, u32 home_policy, u64 bytes); /* vm->lock; also finds an equal one */
-int mem_create(struct dsm_vm *vm, u32 home_policy, u64 bytes, struct dsm_mem **out_mem); /* vm->lock; origin; tells the others */
+#define MEM_MAX_BYTES (1ULL << 46)
+
+struct mem_config {
+	u32 id;
+	u32 home_policy;
+	u64 bytes;
+	u8 *homes; /* NULL, or of home_table_alloc(): the mem's from now on, also after an error */
+};
+
+struct dsm_mem *mem_add(struct dsm_vm *vm, const struct mem_config *config); /* vm->lock. -EEXIST */
+int mem_create(struct dsm_vm *vm, struct mem_config *config, struct dsm_mem **out_mem); /* vm->lock; origin; tells the others */
+bool mem_is_equal(const struct dsm_mem *mem, u32 home_policy, u64 bytes);
 struct dsm_mem *mem_find(struct dsm_vm *vm, u32 id); /* caller is in the vm */
 void mem_get(struct dsm_mem *mem);
 void mem_put(struct dsm_mem *mem);
@@ -197,6 +211,7 @@ void memfile_exit(void);
 #define PAGE_F_PREFETCHED 0x100 /* asked for because its neighbours were; not used yet */
 #define PAGE_F_MARK 0x200 /* in the middle of a window of them */
 #define PAGE_F_COLD 0x400 /* unmapped, to see whether it is still used */
+#define PAGE_F_HOMED 0x800 /* its frame is counted as one of home's */
 #define PAGE_F_FORESEEN (PAGE_F_REGAINED | PAGE_F_PREFETCHED) /* nobody waits for it */
 
 struct dsm_page {
@@ -221,17 +236,22 @@ struct page_ref {
 	struct dsm_mem *mem;
 	u64 index;
 	struct dsm_page *page;
-	struct dsm_home *home; /* NULL: home is elsewhere */
+	struct dsm_home *home; /* NULL: home is elsewhere. Page lock, which sets this and */
+	struct proto_site site; /* this: they do not change while it is held */
 };
 
 int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref); /* makes the record. May sleep. -ENOMEM */
-void page_lock(const struct page_ref *ref);
+void page_lock(struct page_ref *ref);
 void page_unlock(const struct page_ref *ref);
 void page_assert_locked(const struct page_ref *ref);
+void page_synchronize(void); /* whoever has a page lock gives it back. May sleep */
 struct wait_queue_head *page_wait_queue(const struct dsm_page *page);
 void page_wake_all(void); /* all waiters look again. Any context */
 
 bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* >= *index, which is set to it */
+bool page_next_homed(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* likewise; has a directory entry */
+void page_free_homes(struct dsm_mem *mem, u64 first, u64 nr); /* nobody uses them any more */
+void page_count_homed(const struct page_ref *ref); /* home has changed */
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
 void page_drop_frame(const struct page_ref *ref);
 int frame_zap(const struct page_ref *ref); /* -EBUSY: pinned or locked */
@@ -273,11 +293,28 @@ u32 turn_left_us(const struct dsm_vm *vm); /* 0: not ours */
 
 /* ---- home.c: where the directory is, and who waits there ---- */
 
+#define HOME_EXTENT_PAGES DVMM_EXTENT_PAGES
+
 u8 home_of(const struct dsm_mem *mem, u64 index);
+struct proto_site home_site(const struct dsm_mem *mem, u64 index); /* under a page lock */
+u64 home_nr_extents(u64 bytes);
+u64 home_nr_here(const struct dsm_mem *mem); /* extents. A hint */
+u8 *home_table_alloc(u64 bytes); /* not filled. May sleep */
+u8 *home_table_of(const struct dsm_mem *mem); /* filled by the policy. May sleep; NULL: no memory */
+void home_table_by_ranges(const struct dsm_vm *vm, u8 *table, u64 bytes, u64 gpa,
+			  const struct dsm_homes *homes);
+int home_set(struct dsm_mem *mem, u64 extent, u8 node, bool frozen); /* -ENOMEM. May sleep */
+void home_table_free(struct dsm_mem *mem);
 int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already */
 bool home_next(struct dsm_home *home, struct proto_event *out_ev);
 bool home_is_simple(const struct page_ref *ref); /* a request of ours ends without the wire */
 void home_free_waiting(struct dsm_home *home);
+
+/* ---- rehome.c: an extent gets another home ---- */
+
+int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
+int rehome_init(void);
+void rehome_exit(void);
 
 /* ---- fetch.c: requests of this node that run ---- */
 
@@ -305,6 +342,7 @@ struct op {
 };
 
 int act_event(struct op *op, const struct proto_event *ev);
+int act_waiting(struct op *op, struct dsm_home *home); /* who waits there is served, or sent away */
 int act_access(struct op *op, u8 want); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM */
 bool act_evict(struct op *op); /* false: cannot go now */
 
@@ -312,8 +350,9 @@ bool act_evict(struct op *op); /* false: cannot go now */
 
 void evict_init_vm(struct dsm_vm *vm);
 void evict_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
-void evict_count(struct dsm_vm *vm, bool at_home, int nr); /* frames came, or went. Any context */
+void evict_count(struct dsm_vm *vm, int nr); /* frames came, or went. Any context */
 void evict_count_copy(struct dsm_vm *vm, u8 before, u8 after); /* states of a page; page lock */
+void evict_count_homed(struct dsm_vm *vm, int nr); /* of them, at home. Any context */
 bool evict_is_full(const struct dsm_vm *vm); /* what comes now makes something else go */
 bool evict_has_room(const struct dsm_vm *vm); /* for a last copy that another node wants to be rid of */
 void evict_wait_for_room(struct dsm_vm *vm); /* at most for a while. Killable; the mmap_lock may be held */

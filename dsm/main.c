@@ -18,9 +18,12 @@ static int __init dsm_init(void)
 	err = evict_init();
 	if (err)
 		goto exit_take;
-	err = memfile_init();
+	err = rehome_init();
 	if (err)
 		goto exit_evict;
+	err = memfile_init();
+	if (err)
+		goto exit_rehome;
 	err = serve_init();
 	if (err)
 		goto exit_memfile;
@@ -29,6 +32,8 @@ static int __init dsm_init(void)
 
 exit_memfile:
 	memfile_exit();
+exit_rehome:
+	rehome_exit();
 exit_evict:
 	evict_exit();
 exit_take:
@@ -43,6 +48,7 @@ static void __exit dsm_exit(void)
 	serve_exit();
 	mem_exit();
 	memfile_exit();
+	rehome_exit();
 	evict_exit();
 	take_exit();
 	rcu_barrier();

@@ -7,14 +7,12 @@
 
 #include "internal.h"
 
-#define MEM_MAX_BYTES (1ULL << 46)
 #define UNLOAD_TIMEOUT_MS 30000
 
 static atomic_t nr_mems = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(last_mem_wait);
 
-static struct dsm_mem *mem_alloc(struct dsm_vm *vm, u32 id, u32 home_policy,
-				 u64 bytes)
+static struct dsm_mem *mem_alloc(struct dsm_vm *vm, const struct mem_config *config)
 {
 	struct dsm_mem *mem = kzalloc(sizeof(*mem), GFP_KERNEL);
 
@@ -23,11 +21,13 @@ static struct dsm_mem *mem_alloc(struct dsm_vm *vm, u32 id, u32 home_policy,
 	kref_init(&mem->ref);
 	vm_get(vm);
 	mem->vm = vm;
-	mem->id = id;
-	mem->home_policy = home_policy;
-	mem->nr_pages = bytes >> PAGE_SHIFT;
+	mem->id = config->id;
+	mem->home_policy = config->home_policy;
+	mem->homes = config->homes;
+	mem->nr_pages = config->bytes >> PAGE_SHIFT;
 	xa_init(&mem->chunks);
-	atomic_long_set(&mem->metadata_bytes, sizeof(*mem));
+	atomic_long_set(&mem->metadata_bytes,
+			sizeof(*mem) + (mem->homes ? home_nr_extents(config->bytes) : 0));
 	atomic_inc(&nr_mems);
 	return mem;
 }
@@ -37,6 +37,7 @@ static void mem_free(struct kref *ref)
 	struct dsm_mem *mem = container_of(ref, struct dsm_mem, ref);
 
 	page_free_all(mem);
+	home_table_free(mem);
 	vm_put(mem->vm);
 	kfree(mem);
 	if (atomic_dec_and_test(&nr_mems))
@@ -70,35 +71,35 @@ static bool is_valid(u32 id, u32 home_policy, u64 bytes)
 		home_policy == DVMM_HOME_INTERLEAVE);
 }
 
-static bool is_equal(const struct dsm_mem *mem, u32 home_policy, u64 bytes)
+bool mem_is_equal(const struct dsm_mem *mem, u32 home_policy, u64 bytes)
 {
 	return mem->home_policy == home_policy &&
 	       mem->nr_pages == bytes >> PAGE_SHIFT;
 }
 
-struct dsm_mem *mem_add(struct dsm_vm *vm, u32 id, u32 home_policy, u64 bytes)
+struct dsm_mem *mem_add(struct dsm_vm *vm, const struct mem_config *config)
 {
 	struct dsm_mem *mem;
 	int err;
 
 	lockdep_assert_held(&vm->lock);
-	if (!is_valid(id, home_policy, bytes))
-		return ERR_PTR(-EINVAL);
-	mem = mem_find(vm, id);
-	if (mem)
-		return is_equal(mem, home_policy, bytes) ? mem :
-							   ERR_PTR(-EINVAL);
-
-	mem = mem_alloc(vm, id, home_policy, bytes);
+	err = -EINVAL;
+	if (!is_valid(config->id, config->home_policy, config->bytes))
+		goto free_homes;
+	err = -EEXIST;
+	if (mem_find(vm, config->id))
+		goto free_homes;
+	err = -ENOMEM;
+	mem = mem_alloc(vm, config);
 	if (!mem)
-		return ERR_PTR(-ENOMEM);
+		goto free_homes;
 	mem->file = memfile_create(mem);
 	if (IS_ERR(mem->file)) {
 		err = PTR_ERR(mem->file);
 		goto put_mem;
 	}
 	mem->mapping = mem->file->f_mapping;
-	err = xa_insert(&vm->mems, id, mem, GFP_KERNEL);
+	err = xa_insert(&vm->mems, mem->id, mem, GFP_KERNEL);
 	if (err)
 		goto put_file;
 	return mem;
@@ -107,6 +108,10 @@ put_file:
 	fput(mem->file);
 put_mem:
 	mem_put(mem);
+	return ERR_PTR(err);
+
+free_homes:
+	kvfree(config->homes);
 	return ERR_PTR(err);
 }
 
@@ -117,14 +122,14 @@ static void mem_remove(struct dsm_mem *mem)
 	mem_put(mem);
 }
 
-int mem_create(struct dsm_vm *vm, u32 home_policy, u64 bytes,
-	       struct dsm_mem **out_mem)
+int mem_create(struct dsm_vm *vm, struct mem_config *config, struct dsm_mem **out_mem)
 {
 	struct dsm_mem *mem;
 	int err;
 
 	turn_decide(vm);
-	mem = mem_add(vm, vm->last_mem + 1, home_policy, bytes);
+	config->id = vm->last_mem + 1;
+	mem = mem_add(vm, config);
 	if (IS_ERR(mem))
 		return PTR_ERR(mem);
 	/* Never used again, also after an error: some nodes may know it. */
@@ -152,6 +157,7 @@ int dsm_mem_get_info(struct dsm_vm *vm, struct dvmm_mem_get *out)
 		out->out_resident = atomic_long_read(&mem->nr_resident);
 		out->out_metadata = atomic_long_read(&mem->metadata_bytes);
 		out->out_home_policy = mem->home_policy;
+		out->out_homed = home_nr_here(mem) * HOME_EXTENT_PAGES << PAGE_SHIFT;
 		err = 0;
 	}
 	mutex_unlock(&vm->lock);

@@ -21,7 +21,11 @@ struct page_slot {
 
 struct page_chunk {
 	struct dsm_page page[CHUNK_PAGES];
-	struct dsm_home home[]; /* CHUNK_PAGES at the home, else none */
+	struct home_chunk *home; /* where home is here */
+};
+
+struct home_chunk {
+	struct dsm_home home[CHUNK_PAGES];
 };
 
 static struct page_slot *slots;
@@ -31,38 +35,44 @@ static atomic_long_t nr_frames = ATOMIC_LONG_INIT(0);
 
 /* ---- records ---- */
 
-static size_t chunk_bytes(bool at_home)
+static struct page_chunk *chunk_of(const struct page_ref *ref)
 {
-	return offsetof(struct page_chunk, home[at_home ? CHUNK_PAGES : 0]);
-}
-
-static bool is_home(const struct dsm_mem *mem, u64 index)
-{
-	return home_of(mem, index) == mem->vm->self;
-}
-
-static void chunk_free(struct page_chunk *chunk, bool at_home)
-{
-	kmem_cache_free(at_home ? home_chunks : node_chunks, chunk);
+	return container_of(ref->page - ref->index % CHUNK_PAGES, struct page_chunk, page[0]);
 }
 
 static struct page_chunk *chunk_make(struct dsm_mem *mem, u64 index)
 {
-	bool at_home = is_home(mem, index);
 	struct page_chunk *chunk, *old;
 
-	chunk = kmem_cache_zalloc(at_home ? home_chunks : node_chunks,
-				  GFP_KERNEL);
+	chunk = kmem_cache_zalloc(node_chunks, GFP_KERNEL);
 	if (!chunk)
 		return NULL;
 	old = xa_cmpxchg(&mem->chunks, index / CHUNK_PAGES, NULL, chunk,
 			 GFP_KERNEL);
 	if (!old) {
-		atomic_long_add(chunk_bytes(at_home), &mem->metadata_bytes);
+		atomic_long_add(sizeof(*chunk), &mem->metadata_bytes);
 		return chunk;
 	}
-	chunk_free(chunk, at_home);
+	kmem_cache_free(node_chunks, chunk);
 	return xa_is_err(old) ? NULL : old;
+}
+
+static struct home_chunk *chunk_home(struct dsm_mem *mem, struct page_chunk *chunk, gfp_t flags)
+{
+	struct home_chunk *home = READ_ONCE(chunk->home), *old;
+
+	if (home)
+		return home;
+	home = kmem_cache_zalloc(home_chunks, flags);
+	if (!home)
+		return NULL;
+	old = cmpxchg(&chunk->home, NULL, home);
+	if (old) {
+		kmem_cache_free(home_chunks, home);
+		return old;
+	}
+	atomic_long_add(sizeof(*home), &mem->metadata_bytes);
+	return home;
 }
 
 int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
@@ -74,11 +84,12 @@ int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
 		chunk = chunk_make(mem, index);
 	if (!chunk)
 		return -ENOMEM;
+	if (home_of(mem, index) == mem->vm->self && !chunk_home(mem, chunk, GFP_KERNEL))
+		return -ENOMEM;
 	*out_ref = (struct page_ref){
 		.mem = mem,
 		.index = index,
 		.page = &chunk->page[i],
-		.home = is_home(mem, index) ? &chunk->home[i] : NULL,
 	};
 	return 0;
 }
@@ -102,18 +113,59 @@ bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_re
 	return false;
 }
 
+bool page_next_homed(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
+{
+	unsigned long nr = *index / CHUNK_PAGES;
+	struct home_chunk *home;
+	struct page_chunk *chunk;
+
+	xa_for_each_start(&mem->chunks, nr, chunk, nr) {
+		home = READ_ONCE(chunk->home);
+		if (!home)
+			continue;
+		*index = max(*index, (u64)nr * CHUNK_PAGES);
+		*out_ref = (struct page_ref){
+			.mem = mem,
+			.index = *index,
+			.page = &chunk->page[*index % CHUNK_PAGES],
+			.home = &home->home[*index % CHUNK_PAGES],
+		};
+		return true;
+	}
+	return false;
+}
+
+static void chunk_free_home(struct dsm_mem *mem, struct page_chunk *chunk)
+{
+	int i;
+
+	if (!chunk->home)
+		return;
+	for (i = 0; i < CHUNK_PAGES; i++)
+		home_free_waiting(&chunk->home->home[i]);
+	kmem_cache_free(home_chunks, chunk->home);
+	chunk->home = NULL;
+	atomic_long_sub(sizeof(*chunk->home), &mem->metadata_bytes);
+}
+
+void page_free_homes(struct dsm_mem *mem, u64 first, u64 nr)
+{
+	struct page_chunk *chunk;
+	unsigned long at;
+
+	xa_for_each_range(&mem->chunks, at, chunk, first / CHUNK_PAGES,
+			  (first + nr - 1) / CHUNK_PAGES)
+		chunk_free_home(mem, chunk);
+}
+
 void page_free_all(struct dsm_mem *mem)
 {
 	struct page_chunk *chunk;
 	unsigned long nr;
-	bool at_home;
-	int i;
 
 	xa_for_each(&mem->chunks, nr, chunk) {
-		at_home = is_home(mem, (u64)nr * CHUNK_PAGES);
-		for (i = 0; at_home && i < CHUNK_PAGES; i++)
-			home_free_waiting(&chunk->home[i]);
-		chunk_free(chunk, at_home);
+		chunk_free_home(mem, chunk);
+		kmem_cache_free(node_chunks, chunk);
 		cond_resched();
 	}
 	xa_destroy(&mem->chunks);
@@ -126,9 +178,18 @@ static struct page_slot *slot_of(const struct dsm_page *page)
 	return &slots[hash_ptr(page, NR_LOCKS_SHIFT)];
 }
 
-void page_lock(const struct page_ref *ref)
+/* page_get() has made the directory entry, unless home has come here since. */
+void page_lock(struct page_ref *ref)
 {
+	struct home_chunk *home;
+
 	mutex_lock(&slot_of(ref->page)->lock);
+	ref->site = home_site(ref->mem, ref->index);
+	ref->home = NULL;
+	if (ref->site.home != ref->site.self)
+		return;
+	home = chunk_home(ref->mem, chunk_of(ref), GFP_KERNEL | __GFP_NOFAIL);
+	ref->home = &home->home[ref->index % CHUNK_PAGES];
 }
 
 void page_unlock(const struct page_ref *ref)
@@ -139,6 +200,16 @@ void page_unlock(const struct page_ref *ref)
 void page_assert_locked(const struct page_ref *ref)
 {
 	lockdep_assert_held(&slot_of(ref->page)->lock);
+}
+
+void page_synchronize(void)
+{
+	int i;
+
+	for (i = 0; i < 1 << NR_LOCKS_SHIFT; i++) {
+		mutex_lock(&slots[i].lock);
+		mutex_unlock(&slots[i].lock);
+	}
 }
 
 struct wait_queue_head *page_wait_queue(const struct dsm_page *page)
@@ -161,12 +232,27 @@ struct page *frame_alloc(void)
 	return alloc_page(GFP_HIGHUSER);
 }
 
-static void count_frames(struct dsm_mem *mem, u64 index, int nr)
+static void count_frames(struct dsm_mem *mem, int nr)
 {
 	atomic_long_add(nr, &nr_frames);
 	atomic_long_add(nr, &mem->nr_resident);
 	vm_stat_add(mem->vm, DVMM_STAT_VM_pages_resident, nr);
-	evict_count(mem->vm, is_home(mem, index), nr);
+	evict_count(mem->vm, nr);
+}
+
+/* A frame that is (@here) or is not one of those whose home is this node. */
+static void count_homed(struct dsm_vm *vm, struct dsm_page *page, bool here)
+{
+	if (here == !!(page->flags & PAGE_F_HOMED))
+		return;
+	page->flags ^= PAGE_F_HOMED;
+	evict_count_homed(vm, here ? 1 : -1);
+}
+
+void page_count_homed(const struct page_ref *ref)
+{
+	page_assert_locked(ref);
+	count_homed(ref->mem->vm, ref->page, ref->page->frame && ref->home);
 }
 
 void page_set_frame(const struct page_ref *ref, struct page *frame)
@@ -177,7 +263,8 @@ void page_set_frame(const struct page_ref *ref, struct page *frame)
 	frame->mapping = ref->mem->mapping;
 	frame->index = ref->index;
 	ref->page->frame = frame;
-	count_frames(ref->mem, ref->index, 1);
+	page_count_homed(ref);
+	count_frames(ref->mem, 1);
 }
 
 static void frame_detach(struct page *frame)
@@ -197,7 +284,8 @@ void page_drop_frame(const struct page_ref *ref)
 	ref->page->frame = NULL;
 	frame_detach(frame);
 	put_page(frame);
-	count_frames(ref->mem, ref->index, -1);
+	page_count_homed(ref);
+	count_frames(ref->mem, -1);
 }
 
 /* The folio lock keeps faults that are on their way from mapping it; the frozen
@@ -252,7 +340,8 @@ void page_free_frames(struct dsm_mem *mem)
 			chunk->page[i].frame = NULL;
 			frame_detach(frame);
 			put_page(frame);
-			count_frames(mem, (u64)nr * CHUNK_PAGES + i, -1);
+			count_homed(mem->vm, &chunk->page[i], false);
+			count_frames(mem, -1);
 		}
 		cond_resched();
 	}
@@ -281,12 +370,10 @@ int page_init(void)
 	if (err)
 		return err;
 	err = -ENOMEM;
-	node_chunks = kmem_cache_create("dvmm_page", chunk_bytes(false), 0, 0,
-					NULL);
+	node_chunks = kmem_cache_create("dvmm_page", sizeof(struct page_chunk), 0, 0, NULL);
 	if (!node_chunks)
 		goto free_slots;
-	home_chunks = kmem_cache_create("dvmm_page_home", chunk_bytes(true), 0,
-					0, NULL);
+	home_chunks = kmem_cache_create("dvmm_page_home", sizeof(struct home_chunk), 0, 0, NULL);
 	if (!home_chunks)
 		goto free_node_chunks;
 	return 0;

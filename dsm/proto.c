@@ -63,6 +63,7 @@ static int node_request(const struct proto_site *site, struct proto_node *node,
 	node->state = next;
 	node->txn = ev->txn;
 	node->acks = 0;
+	node->asked = site->home;
 	add_send(acts, site->self, bit(site->home), msg, ev->txn);
 	return 0;
 }
@@ -139,7 +140,7 @@ static int node_loss(const struct proto_site *site, struct proto_node *node,
 		[PROTO_MI_A] = PROTO_M, /* all others: PROTO_I */
 	};
 
-	bool dismissed = ev->requester == site->home &&
+	bool dismissed = ev->requester == node->asked &&
 			 (node->state == PROTO_SI_A || node->state == PROTO_EI_A);
 
 	if (!is_node(ev->requester) || ev->requester == site->self)
@@ -304,7 +305,7 @@ static void node_finish(const struct proto_site *site, struct proto_node *node,
 			struct proto_actions *acts, enum proto_node_state state)
 {
 	add(acts, PROTO_ACT_GRANT);
-	add_send(acts, site->self, bit(site->home), PROTO_DONE, node->txn);
+	add_send(acts, site->self, bit(node->asked), PROTO_DONE, node->txn);
 	*node = (struct proto_node){ .state = state };
 }
 
@@ -358,7 +359,7 @@ static int node_zero(const struct proto_site *site, struct proto_node *node,
 static int node_grant(const struct proto_site *site, struct proto_node *node,
 		      const struct proto_event *ev, struct proto_actions *acts)
 {
-	if (ev->from != site->home)
+	if (ev->from != node->asked)
 		return -EPROTO;
 	if (ev->flags == PROTO_F_ZERO)
 		return node_zero(site, node, ev, acts);
@@ -388,14 +389,13 @@ static int node_inv_ack(const struct proto_site *site, struct proto_node *node,
 }
 
 /* Whatever crossed our Put on its way, home has seen and decided. */
-static int node_put_ack(const struct proto_site *site, struct proto_node *node,
-			const struct proto_event *ev,
+static int node_put_ack(struct proto_node *node, const struct proto_event *ev,
 			struct proto_actions *acts)
 {
 	bool keep = ev->flags & PROTO_F_KEEP;
 	u8 next = PROTO_I;
 
-	if (ev->from != site->home || ev->flags & ~PROTO_F_KEEP || ev->acks ||
+	if (ev->from != node->asked || ev->flags & ~PROTO_F_KEEP || ev->acks ||
 	    ev->grant || !puts_away(node))
 		return -EPROTO;
 	if ((node->state == PROTO_MI_A && !keep) ||
@@ -410,15 +410,34 @@ static int node_put_ack(const struct proto_site *site, struct proto_node *node,
 	return 0;
 }
 
-static int node_poison(const struct proto_site *site, struct proto_node *node,
-		       const struct proto_event *ev, struct proto_actions *acts)
+static int node_poison(struct proto_node *node, const struct proto_event *ev,
+		       struct proto_actions *acts)
 {
-	if (ev->from != site->home || node->acks ||
+	if (ev->from != node->asked || node->acks ||
 	    (node->state != PROTO_IS && node->state != PROTO_IM))
 		return -EPROTO;
 	add(acts, PROTO_ACT_POISON);
 	add(acts, PROTO_ACT_WAKE);
 	*node = (struct proto_node){ .state = PROTO_I };
+	return 0;
+}
+
+/* Nobody has served the request. Who wants the page still asks again, which is work
+ * of the request class; a Put is given up.
+ */
+static int node_moved(struct proto_node *node, const struct proto_event *ev,
+		      struct proto_actions *acts)
+{
+	static const u8 before[PROTO_NR_NODE_STATES] = {
+		[PROTO_SM] = PROTO_S,	[PROTO_SI_A] = PROTO_S,
+		[PROTO_EI_A] = PROTO_E, [PROTO_MI_A] = PROTO_M, /* all others: PROTO_I */
+	};
+
+	if (ev->from != node->asked || ev->acks || ev->grant || ev->flags ||
+	    node->acks || node->state == PROTO_IM_A || node->state == PROTO_SM_A)
+		return -EPROTO;
+	add(acts, PROTO_ACT_WAKE);
+	*node = (struct proto_node){ .state = before[node->state] };
 	return 0;
 }
 
@@ -438,9 +457,11 @@ static int node_response(const struct proto_site *site, struct proto_node *node,
 	case PROTO_INV_ACK:
 		return node_inv_ack(site, node, acts);
 	case PROTO_PUT_ACK:
-		return node_put_ack(site, node, ev, acts);
+		return node_put_ack(node, ev, acts);
 	case PROTO_POISON:
-		return node_poison(site, node, ev, acts);
+		return node_poison(node, ev, acts);
+	case PROTO_MOVED:
+		return node_moved(node, ev, acts);
 	default:
 		return -EPROTO;
 	}
@@ -653,9 +674,13 @@ static int home_request(const struct proto_site *site, struct proto_home *home,
 			const struct proto_event *ev,
 			struct proto_actions *acts)
 {
-	if (home->busy) {
-		if (ev->from == home->busy_node && ev->txn == home->busy_txn)
-			return -EPROTO;
+	if (site->self != site->home) {
+		add_send(acts, site->self, bit(ev->from), PROTO_MOVED, ev->txn);
+		return 0;
+	}
+	if (home->busy && ev->from == home->busy_node && ev->txn == home->busy_txn)
+		return -EPROTO;
+	if (home->busy || site->frozen) {
 		add(acts, PROTO_ACT_QUEUE);
 		return 0;
 	}
@@ -685,18 +710,21 @@ static int home_request(const struct proto_site *site, struct proto_home *home,
 	return 0;
 }
 
-static int home_done(struct proto_home *home, const struct proto_event *ev,
-		     struct proto_actions *acts)
+static int home_done(const struct proto_site *site, struct proto_home *home,
+		     const struct proto_event *ev, struct proto_actions *acts)
 {
-	if (!home->busy || home->busy_node != ev->from ||
+	/* A page moves when home is not busy, so no Done comes behind it. */
+	if (site->self != site->home || !home->busy || home->busy_node != ev->from ||
 	    home->busy_txn != ev->txn)
 		return -EPROTO;
 	home->busy = 0;
 	home->busy_node = 0;
 	home->busy_txn = 0;
-	add(acts, PROTO_ACT_NEXT);
+	if (!site->frozen)
+		add(acts, PROTO_ACT_NEXT);
 	return 0;
 }
+
 
 static bool is_sound(const struct proto_home *home)
 {
@@ -717,8 +745,7 @@ int proto_home(const struct proto_site *site, struct proto_home *home,
 	       const struct proto_event *ev, struct proto_actions *out_acts)
 {
 	out_acts->nr = 0;
-	if (!is_sound(home) || site->self != site->home || !is_node(ev->from) ||
-	    !is_txn(ev->txn))
+	if (!is_sound(home) || !is_node(ev->from) || !is_txn(ev->txn))
 		return -EPROTO;
 
 	switch (ev->event) {
@@ -729,7 +756,7 @@ int proto_home(const struct proto_site *site, struct proto_home *home,
 	case PROTO_PUTE:
 		return home_request(site, home, ev, out_acts);
 	case PROTO_DONE:
-		return home_done(home, ev, out_acts);
+		return home_done(site, home, ev, out_acts);
 	default:
 		return -EPROTO;
 	}
@@ -765,6 +792,7 @@ const char *proto_event_name(u8 event)
 		[PROTO_DATA] = "Data",		[PROTO_GRANT] = "Grant",
 		[PROTO_INV_ACK] = "Inv-Ack",	[PROTO_DONE] = "Done",
 		[PROTO_PUT_ACK] = "Put-Ack",	[PROTO_POISON] = "Poison",
+		[PROTO_MOVED] = "Moved",
 		[PROTO_READ] = "read",		[PROTO_WRITE] = "write",
 		[PROTO_EVICT] = "evict",	[PROTO_LOSS] = "loss",
 	};

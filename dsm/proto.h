@@ -59,6 +59,8 @@ typedef __u64 u64;
  * @PROTO_PUT_ACK: home to node: you hold nothing any more; or, with
  *	PROTO_F_KEEP, yours is the last copy, go on holding it. txn, flags
  * @PROTO_POISON: home to requester: the only copy was on a node that is lost. txn
+ * @PROTO_MOVED: former home to requester: I am not the home any more, and you know
+ *	who is: ask again. txn
  */
 enum proto_msg {
 	PROTO_GETS = 0x11,
@@ -77,6 +79,7 @@ enum proto_msg {
 	PROTO_DONE = 0x34,
 	PROTO_PUT_ACK = 0x35,
 	PROTO_POISON = 0x36,
+	PROTO_MOVED = 0x37,
 };
 
 enum proto_class {
@@ -232,18 +235,16 @@ enum proto_node_state {
  * @txn: name of the running transaction, in transient states
  * @state: enum proto_node_state
  * @acks: Inv-Acks still to come; below zero when they overtook the answer
+ * @asked: in transient states: whom the request went to, home at that time
  */
 struct proto_node {
 	u32 txn;
 	u8 state;
 	s8 acks;
+	u8 asked;
 };
 
-/**
- * enum proto_home_state - the directory's view of a page
- *
- * Reserved: MOVED 4 (home is elsewhere now).
- */
+/** enum proto_home_state - the directory's view of a page */
 enum proto_home_state {
 	PROTO_UNCACHED = 0, /* all zero, nobody holds it */
 	PROTO_SHARED, /* read-only copies at @sharers */
@@ -270,10 +271,23 @@ struct proto_home {
 	u8 busy_node;
 };
 
-/* Who is asking the rules: set once per node and page. */
+/**
+ * struct proto_site - who is asking the rules
+ * @self: this node
+ * @home: home of the page, as far as this node knows
+ * @frozen: this node is home, but its directory entry is on its way here or from
+ *	here: requests wait, what is under way ends
+ *
+ * A page moves from home a to home b in these steps, one after the other:
+ * a freezes; when a is not busy, b gets the entry and is frozen too, and takes itself
+ * for home; all others learn that b is home; a learns it, and brings each event that
+ * waits to the rules again (they answer PROTO_MOVED, now and ever after); b thaws and
+ * brings the first event that waits.
+ */
 struct proto_site {
 	u8 self;
 	u8 home;
+	bool frozen;
 };
 
 /* For local events: whether the access may go on. */
@@ -302,11 +316,13 @@ int proto_node(const struct proto_site *site, struct proto_node *node,
 	       enum proto_access *out_access);
 
 /**
- * proto_home() - an event at the home of a page
- * @site: this node, which is the home
+ * proto_home() - an event at the home of a page, or at who was that
+ * @site: this node
  * @home: directory entry, replaced by the next one
  * @ev: request class, or PROTO_DONE
  * @out_acts: what to do
+ *
+ * Where @site says that home is elsewhere, @home is all zero and stays so.
  *
  * A node has at most one request per page under way, so at most
  * PROTO_MAX_NODES events wait in the caller's queue; a second one of the same

@@ -3,6 +3,7 @@
  * what it means is proto.c's.
  */
 #include "internal.h"
+#include "wire.h"
 
 #define ANNOUNCE_TIMEOUT_MS 10000
 
@@ -48,26 +49,52 @@ int serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev,
 		    dvmm_link_send_page(node, proto_data_to_imm(ev), frame));
 }
 
-static int announce_to(struct dsm_mem *mem, u8 node)
+static u32 pack_runs(const struct dsm_mem *mem, struct dvmm_wire_home_run *runs)
+{
+	u64 nr_extents = home_nr_extents(mem->nr_pages << PAGE_SHIFT), i;
+	u32 nr = 0, length = 0;
+
+	for (i = 0; i < nr_extents; i++) {
+		u8 node = home_of(mem, i * HOME_EXTENT_PAGES);
+
+		length++;
+		if (i + 1 < nr_extents && home_of(mem, (i + 1) * HOME_EXTENT_PAGES) == node)
+			continue;
+		if (nr == DVMM_MAX_HOME_RUNS)
+			return nr + 1;
+		runs[nr++] = (struct dvmm_wire_home_run){
+			.nr_extents = cpu_to_le32(length),
+			.node = cpu_to_le32(node),
+		};
+		length = 0;
+	}
+	return nr;
+}
+
+static int announce_to(struct dsm_mem *mem, u8 node, const struct dvmm_wire_home_run *runs,
+		       u32 nr_runs)
 {
 	struct dvmm_msg_mem_add payload = {
 		.mem = cpu_to_le32(mem->id),
 		.home_policy = cpu_to_le32(mem->home_policy),
 		.bytes = cpu_to_le64(mem->nr_pages << PAGE_SHIFT),
 		.turn_ticks = cpu_to_le64(mem->vm->turn_ticks),
+		.nr_runs = cpu_to_le32(nr_runs),
 	};
 	struct dvmm_msg msg = {
 		.type = DVMM_MSG_MEM_ADD,
 		.vm = mem->vm->id,
 		.payload = &payload,
 		.len = sizeof(payload),
+		.tail = runs,
+		.tail_len = nr_runs * sizeof(*runs),
 	};
 
 	return dvmm_link_request(node, &msg, NULL, 0, NULL,
 				 ANNOUNCE_TIMEOUT_MS);
 }
 
-int serve_announce(struct dsm_mem *mem)
+static int announce(struct dsm_mem *mem, const struct dvmm_wire_home_run *runs, u32 nr_runs)
 {
 	struct dsm_vm *vm = mem->vm;
 	int i, err;
@@ -75,7 +102,7 @@ int serve_announce(struct dsm_mem *mem)
 	for (i = 0; i < vm->nr_nodes; i++) {
 		if (vm->node[i] == vm->self)
 			continue;
-		err = announce_to(mem, vm->node[i]);
+		err = announce_to(mem, vm->node[i], runs, nr_runs);
 		if (err) {
 			pr_err("dvmm-dsm: vm %x: node %u does not take memory object %u: error %d\n",
 			       vm->id, vm->node[i], mem->id, err);
@@ -83,6 +110,24 @@ int serve_announce(struct dsm_mem *mem)
 		}
 	}
 	return 0;
+}
+
+int serve_announce(struct dsm_mem *mem)
+{
+	struct dvmm_wire_home_run *runs;
+	u32 nr_runs;
+	int err = -E2BIG;
+
+	if (!mem->homes)
+		return announce(mem, NULL, 0);
+	runs = kvmalloc_array(DVMM_MAX_HOME_RUNS, sizeof(*runs), GFP_KERNEL);
+	if (!runs)
+		return -ENOMEM;
+	nr_runs = pack_runs(mem, runs);
+	if (nr_runs <= DVMM_MAX_HOME_RUNS)
+		err = announce(mem, runs, nr_runs);
+	kvfree(runs);
+	return err;
 }
 
 /* ---- in ---- */
@@ -154,19 +199,42 @@ static int proto_message(u8 from, const struct dvmm_msg_hdr *hdr,
 	return err;
 }
 
+static int take_runs(const struct dsm_vm *vm, struct mem_config *config,
+		     const struct dvmm_wire_home_run *runs, u32 nr)
+{
+	if (!nr)
+		return 0;
+	if (!config->bytes || config->bytes > MEM_MAX_BYTES)
+		return -EINVAL;
+	config->homes = home_table_alloc(config->bytes);
+	if (!config->homes)
+		return -ENOMEM;
+	if (wire_runs_to_table(config->homes, home_nr_extents(config->bytes), runs, nr, vm->nodes))
+		return 0;
+	kvfree(config->homes);
+	return -EINVAL;
+}
+
 static int vm_mem_add(struct dsm_vm *vm, u8 from,
 		      const struct dvmm_msg_mem_add *payload)
 {
+	struct mem_config config = {
+		.id = le32_to_cpu(payload->mem),
+		.home_policy = le32_to_cpu(payload->home_policy),
+		.bytes = le64_to_cpu(payload->bytes),
+	};
 	struct dsm_mem *mem;
+	int err;
 
 	if (from != vm->origin)
 		return -EPERM;
 	if (turn_set(vm, le64_to_cpu(payload->turn_ticks)))
 		return -EINVAL;
+	err = take_runs(vm, &config, (const void *)(payload + 1), le32_to_cpu(payload->nr_runs));
+	if (err)
+		return err;
 	mutex_lock(&vm->lock);
-	mem = mem_add(vm, le32_to_cpu(payload->mem),
-		      le32_to_cpu(payload->home_policy),
-		      le64_to_cpu(payload->bytes));
+	mem = mem_add(vm, &config);
 	mutex_unlock(&vm->lock);
 	return PTR_ERR_OR_ZERO(mem);
 }
@@ -177,7 +245,7 @@ static int mem_add_message(u8 from, const struct dvmm_msg_hdr *hdr,
 	struct dsm_vm *vm;
 	int err = -ENOENT;
 
-	if (len != sizeof(struct dvmm_msg_mem_add))
+	if (!wire_mem_add_is_sound(payload, len))
 		return -EPROTO;
 	vm = vm_find(le32_to_cpu(hdr->vm));
 	if (vm) {
@@ -196,6 +264,10 @@ static int serve_message(u8 from, const struct dvmm_msg_hdr *hdr,
 		return proto_message(from, hdr, payload, len);
 	case DVMM_MSG_MEM_ADD:
 		return mem_add_message(from, hdr, payload, len);
+	case DVMM_MSG_MEM_FREEZE:
+	case DVMM_MSG_MEM_INSTALL:
+	case DVMM_MSG_MEM_HOME:
+		return rehome_message(from, hdr, payload, len);
 	default:
 		return -EPROTO;
 	}

@@ -22,6 +22,7 @@ static void vm_make_dead(struct dsm_vm *vm)
 {
 	WRITE_ONCE(vm->dead, true);
 	page_wake_all();
+	wake_up_all(&vm->home_quiet);
 }
 
 static void fail_work(struct work_struct *work)
@@ -111,6 +112,7 @@ static void vm_free(struct kref *ref)
 	xa_destroy(&vm->mems);
 	heat_free_vm(vm);
 	mutex_destroy(&vm->lock);
+	mutex_destroy(&vm->rehome_lock);
 	kfree_rcu(vm, rcu);
 }
 
@@ -155,6 +157,8 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	init_completion(&vm->idle);
 	INIT_WORK(&vm->fail_work, fail_work);
 	mutex_init(&vm->lock);
+	mutex_init(&vm->rehome_lock);
+	init_waitqueue_head(&vm->home_quiet);
 	xa_init(&vm->mems);
 	regain_init(&vm->regain);
 	prefetch_init(&vm->prefetch);

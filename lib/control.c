@@ -108,6 +108,11 @@ int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_
 	return err;
 }
 
+int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome)
+{
+	return call(control, DVMM_MEM_REHOME, rehome);
+}
+
 int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_get *ret_mem)
 {
 	struct dvmm_mem_get get = { .vm_id = vm_id, .mem_id = from };

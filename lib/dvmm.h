@@ -78,6 +78,9 @@ int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_
 /** dvmm_mem_next() - as dvmm_vm_next(), over the memory objects of a VM */
 int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_get *ret_mem);
 
+/** dvmm_mem_rehome() - give extents of memory another home; @rehome->size is filled in */
+int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome);
+
 /**
  * dvmm_mem_top() - the pages of a VM that nodes fight over, hottest first
  * @pages: room for @nr

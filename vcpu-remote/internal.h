@@ -73,7 +73,7 @@ struct vm {
 	u64 nodes; /* bit n = node n has a part */
 	u8 uuid[DVMM_UUID_SIZE];
 	char name[DVMM_NAME_SIZE];
-	u32 home_policy;
+	struct dsm_homes homes; /* origin: homes.range is kvmalloc'ed */
 	u32 nr_places;
 	struct dvmm_vcpu_place *places;
 	u64 budget_of[DVMM_MAX_NODES]; /* origin: what each slice starts with */
@@ -136,12 +136,19 @@ struct vm_config {
 	u8 origin;
 	const u8 *uuid;
 	const char *name;
-	u32 home_policy;
+	struct dsm_homes homes; /* range: as places */
 	u32 nr_places;
 	struct dvmm_vcpu_place *places; /* kvmalloc'ed; the VM takes it over on success */
 	u64 budget; /* of this node */
 };
 
+/* homes.c */
+int homes_copy(struct dsm_homes *out, const struct dvmm_vm_create *create); /* -EINVAL */
+bool homes_are_of(const struct dsm_homes *homes, u64 nodes); /* a set of nodes */
+void homes_free(struct dsm_homes *homes);
+long mem_rehome_ioctl(struct file *file, void *arg);
+
+/* vm.c */
 struct vm *vm_new(const struct vm_config *config); /* one reference; not to be found yet */
 int vm_publish(struct vm *vm); /* vm_find() finds it now. -EEXIST */
 struct vm *vm_find(u32 id); /* takes a reference, or NULL; any sleepable context */

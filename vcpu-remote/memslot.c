@@ -83,7 +83,7 @@ static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_regio
 			  struct dsm_segment *segments, u32 *out_nr)
 {
 	int err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
-			    vm->home_policy, segments, out_nr);
+			    region->guest_phys_addr, &vm->homes, segments, out_nr);
 
 	if (!err)
 		return ship_memslot_all(vm, region, segments, *out_nr);

@@ -77,7 +77,7 @@ static int check_create(struct dvmm_vm_create *create)
 	if (create->flags || create->home_policy > DVMM_HOME_INTERLEAVE)
 		return -EOPNOTSUPP;
 	if (strnlen(create->name, DVMM_NAME_SIZE) == DVMM_NAME_SIZE ||
-	    !memchr_inv(create->uuid, 0, DVMM_UUID_SIZE) || create->reserved)
+	    !memchr_inv(create->uuid, 0, DVMM_UUID_SIZE))
 		return -EINVAL;
 	if (dvmm_node_self() == DVMM_NO_NODE)
 		return -ENOTCONN;
@@ -104,7 +104,6 @@ static struct vm *new_vm(const struct dvmm_vm_create *create)
 		.origin = dvmm_node_self(),
 		.uuid = create->uuid,
 		.name = create->name,
-		.home_policy = create->home_policy,
 		.nr_places = create->nr_places,
 	};
 	u64 budget_of[DVMM_MAX_NODES] = { 0 };
@@ -120,16 +119,24 @@ static struct vm *new_vm(const struct dvmm_vm_create *create)
 	config.places = copy_places(create);
 	if (IS_ERR(config.places))
 		return ERR_CAST(config.places);
+	err = homes_copy(&config.homes, create);
+	if (err)
+		goto free_places;
 	vm = vm_new(&config);
-	if (IS_ERR(vm)) {
-		kvfree(config.places);
-		return vm;
-	}
+	err = PTR_ERR_OR_ZERO(vm);
+	if (err)
+		goto free_homes;
 	vm->guest_tsc_offset = -(s64)rdtsc();
 	err = set_budgets(vm, budget_of);
 	if (!err)
 		return vm;
 	vm_put(vm);
+	return ERR_PTR(err);
+
+free_homes:
+	homes_free(&config.homes);
+free_places:
+	kvfree(config.places);
 	return ERR_PTR(err);
 }
 
@@ -149,7 +156,7 @@ static long request_slice(struct vm *vm, u8 node, u32 timeout_ms)
 	struct dvmm_wire_place *places = kvmalloc(tail_len, GFP_KERNEL);
 	struct dvmm_msg_slice_start start = {
 		.guest_tsc_offset = cpu_to_le64(vm->guest_tsc_offset),
-		.home_policy = cpu_to_le32(vm->home_policy),
+		.home_policy = cpu_to_le32(vm->homes.policy),
 		.nr_places = cpu_to_le32(vm->nr_places),
 		.tsc_khz = cpu_to_le32(tsc_khz),
 		.budget = cpu_to_le64(vm->budget_of[node]),
@@ -388,7 +395,10 @@ const struct dvmm_ioctl origin_ioctls[] = {
 	  "DVMM_VM_CREATE", vm_create_ioctl },
 	{ DVMM_VM_GET, sizeof(struct dvmm_vm_get), 0, "DVMM_VM_GET", vm_get_ioctl },
 	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
-	{ DVMM_MEM_GET, sizeof(struct dvmm_mem_get), 0, "DVMM_MEM_GET", mem_get_ioctl },
+	{ DVMM_MEM_GET, offsetof(struct dvmm_mem_get, out_homed), 0, "DVMM_MEM_GET",
+	  mem_get_ioctl },
+	{ DVMM_MEM_REHOME, sizeof(struct dvmm_mem_rehome), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,
+	  "DVMM_MEM_REHOME", mem_rehome_ioctl },
 	{ DVMM_MEM_TOP, sizeof(struct dvmm_mem_top), 0, "DVMM_MEM_TOP", mem_top_ioctl },
 	{ DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), DVMM_IOCTL_ADMIN,
 	  "DVMM_VM_BUDGET", vm_budget_ioctl },

@@ -46,7 +46,7 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 		.origin = from,
 		.uuid = start->uuid,
 		.name = (const char *)start->name,
-		.home_policy = le32_to_cpu(start->home_policy),
+		.homes.policy = le32_to_cpu(start->home_policy),
 		.nr_places = le32_to_cpu(start->nr_places),
 		.budget = le64_to_cpu(start->budget),
 	};

@@ -131,7 +131,7 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->nodes = nodes_of_places(config);
 	memcpy(vm->uuid, config->uuid, sizeof(vm->uuid));
 	strscpy(vm->name, config->name, sizeof(vm->name));
-	vm->home_policy = config->home_policy;
+	vm->homes = config->homes;
 	vm->nr_places = config->nr_places;
 	vm->places = config->places;
 	mutex_init(&vm->slots_lock);
@@ -153,6 +153,8 @@ struct vm *vm_new(const struct vm_config *config)
 	if (!vm->node_of)
 		goto free_vm;
 	err = check_places(config, vm->node_of);
+	if (!err && !homes_are_of(&config->homes, nodes_of_places(config)))
+		err = -EINVAL;
 	if (err)
 		goto free_node_of;
 	init_fields(vm, config);
@@ -194,6 +196,7 @@ static void vm_free(struct kref *ref)
 	dvmm_stats_free(vm->stats);
 	kfree(vm->node_of);
 	kvfree(vm->places);
+	homes_free(&vm->homes);
 	kfree(vm);
 	atomic_dec(&nr_vms);
 }

@@ -89,6 +89,7 @@ static const struct column mem_columns[] = {
 	{ "resident_bytes", "RESIDENT", LOOK_BYTES, 0 },
 	{ "budget_bytes", "VM-BUDGET", LOOK_BYTES, 0 },
 	{ "metadata_bytes", "METADATA", LOOK_BYTES, 0 },
+	{ "homed_bytes", "HOMED-HERE", LOOK_BYTES, 0 },
 	{ "home", "HOME", LOOK_TEXT, 0 },
 	{ 0 },
 };
@@ -119,6 +120,12 @@ static const struct column budget_columns[] = {
 	{ "node", "Node", LOOK_TEXT, 0 },
 	{ "budget_bytes", "Budget", LOOK_BYTES, 0 },
 	{ "resident_bytes", "Resident", LOOK_BYTES, 0 },
+	{ 0 },
+};
+
+static const struct column rehome_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "moved_extents", "Extents moved", LOOK_NUMBER, 0 },
 	{ 0 },
 };
 
@@ -157,6 +164,9 @@ const struct command commands[] = {
 	  COMMAND_ONE },
 	{ "vm", "xml", "--place 0-1=NODE,2-3=NODE [OPTION...]",
 	  "Write the libvirt domain of a spanning VM (dvmm vm xml --help)", NULL, { NULL }, 0, NULL, 0 },
+	{ "vm", "topology", "--place 0-1=NODE,2-3=NODE --mem SIZE [--machine q35|pc] [-o qemu|libvirt|json]",
+	  "Options of QEMU, or XML of libvirt, for a guest that sees which vCPUs and memory are near",
+	  NULL, { NULL }, 0, NULL, 0 },
 	{ "vcpu", "list", "[VM]", "vCPUs: where they live, and what this node counted for its own",
 	  "vcpu.list", { "vm" }, 0, vcpu_columns, 0, 2 },
 	{ "mem", "list", "[VM]", "Memory objects: size, and what of them is on this node", "mem.list",
@@ -166,6 +176,10 @@ const struct command commands[] = {
 	{ "mem", "budget", "VM [SIZE | none | default]",
 	  "How much memory of this node a VM may hold; with SIZE (as 200M) from now on", "mem.budget",
 	  { "vm", "size" }, 1, budget_columns, COMMAND_ONE },
+	{ "mem", "rehome", "VM NODE [--mem ID [--extent N[-M]]] [--from NODE]",
+	  "Make NODE the home of a running VM's memory: all, some, or what has its home at --from",
+	  "mem.rehome", { "vm", "node" }, 2, rehome_columns, COMMAND_ONE,
+	  0, { "mem", "extent", "from" } },
 	{ "stat", NULL, "[node | link [NODE] | VM]", "Counters of this node", "stat.list",
 	  { "object", "node" }, 0, stat_columns, 0, 2 },
 	{ "event", "list", "[VM]", "What happened; with --follow also what happens", "event.list",

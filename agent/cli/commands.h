@@ -6,6 +6,7 @@
 #include "table.h"
 
 #define NR_ARGS_MAX 2
+#define NR_OPTIONS_MAX 3
 
 /**
  * struct command - dvmm NOUN VERB ARGS
@@ -17,6 +18,7 @@
  * @nr_required: of them
  * @columns: of the answer; ends with a key of NULL
  * @nr_keys: so many columns, from the first, name a row; 0: --watch shows no rates
+ * @options: of `dvmm` that are parameters of the request too
  */
 struct command {
 	const char *noun;
@@ -29,6 +31,7 @@ struct command {
 	const struct column *columns;
 	unsigned int flags;
 	int nr_keys;
+	const char *options[NR_OPTIONS_MAX];
 };
 #define COMMAND_ONE 1 /* the answer is one object */
 #define COMMAND_FOLLOW 2 /* --follow shows what comes */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "../libvirt/xml.h"
 #include "../run/run.h"
+#include "../run/topology.h"
 #include "../setup/setup.h"
 #include "client.h"
 #include "commands.h"
@@ -22,6 +23,7 @@ struct options {
 	bool help;
 	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
 	int nr_words;
+	const char *named[NR_OPTIONS_MAX]; /* as option_names */
 	const struct program *program; /* NULL: it is another command */
 	int program_at; /* index in argv of its last word */
 };
@@ -43,6 +45,12 @@ static int do_vm_xml(const struct options *options, int argc, char **argv)
 	return xml_main(argc, argv);
 }
 
+static int do_vm_topology(const struct options *options, int argc, char **argv)
+{
+	(void)options;
+	return topology_main(argc, argv);
+}
+
 static int do_node_setup(const struct options *options, int argc, char **argv)
 {
 	(void)options;
@@ -57,9 +65,14 @@ static int do_node_check(const struct options *options, int argc, char **argv)
 static const struct program programs[] = {
 	{ "run", NULL, do_run },
 	{ "vm", "xml", do_vm_xml },
+	{ "vm", "topology", do_vm_topology },
 	{ "node", "setup", do_node_setup },
 	{ "node", "check", do_node_check },
 };
+
+static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from" };
+
+enum { OPTION_NAMED = 1000 };
 
 static const struct argp_option argp_options[] = {
 	{ "output", 'o', "FORMAT", 0, "table, wide, json, csv or name", 0 },
@@ -67,6 +80,9 @@ static const struct argp_option argp_options[] = {
 	{ "rows", 'n', "N", 0, "Only the first N rows", 0 },
 	{ "watch", 'w', "SECONDS", OPTION_ARG_OPTIONAL, "Show again every second (or SECONDS)", 0 },
 	{ "follow", 'f', NULL, 0, "event list: go on with what happens", 0 },
+	{ "mem", OPTION_NAMED, "ID", 0, "mem rehome: this memory object alone", 0 },
+	{ "extent", OPTION_NAMED + 1, "N[-M]", 0, "mem rehome: these extents (2 MiB) of it", 0 },
+	{ "from", OPTION_NAMED + 2, "NODE", 0, "mem rehome: what has its home there", 0 },
 	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
 	{ "help", 'h', NULL, 0, "This, or the help of the noun before it", 0 },
 	{ 0 },
@@ -145,6 +161,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'h':
 		options->help = true;
 		return 0;
+	case OPTION_NAMED ... OPTION_NAMED + NR_OPTIONS_MAX - 1:
+		options->named[key - OPTION_NAMED] = arg;
+		return 0;
 	case ARGP_KEY_ARG:
 		take_word(options, arg, state);
 		return 0;
@@ -191,6 +210,28 @@ static const struct command *find_command(const struct options *options, int *re
 	return command;
 }
 
+static bool takes_option(const struct command *command, const char *name)
+{
+	for (int i = 0; i < NR_OPTIONS_MAX && command->options[i]; i++)
+		if (!strcmp(command->options[i], name))
+			return true;
+	return false;
+}
+
+static int add_named(const struct command *command, const struct options *options, json_t *params)
+{
+	for (int i = 0; i < NR_OPTIONS_MAX; i++) {
+		if (!options->named[i])
+			continue;
+		if (!takes_option(command, option_names[i])) {
+			fprintf(stderr, "dvmm: what is --%s for?\n", option_names[i]);
+			return -EINVAL;
+		}
+		json_object_set_new(params, option_names[i], json_string(options->named[i]));
+	}
+	return 0;
+}
+
 static json_t *make_params(const struct command *command, const struct options *options, int first)
 {
 	int nr = options->nr_words > first ? options->nr_words - first : 0;
@@ -203,6 +244,8 @@ static json_t *make_params(const struct command *command, const struct options *
 		}
 		json_object_set_new(params, command->params[i], json_string(options->words[first + i]));
 	}
+	if (add_named(command, options, params))
+		goto wrong;
 	if (nr >= command->nr_required)
 		return params;
 	fprintf(stderr, "dvmm: usage: dvmm %s %s %s\n", command->noun, command->verb, command->usage);

@@ -22,6 +22,7 @@
 #include "budget.h"
 #include "place.h"
 #include "reason.h"
+#include "topology.h"
 #include "run.h"
 
 /* A program whose VM is dead gets this long to say so, then as long to end. */
@@ -33,6 +34,8 @@ struct run {
 	bool keep_dead;
 	struct places places;
 	struct budgets budgets;
+	uint64_t numa_bytes; /* 0: the guest sees no NUMA */
+	struct topology topology;
 	char **program;
 
 	struct client *client;
@@ -52,7 +55,8 @@ struct run {
 
 /* ---- options ---- */
 
-enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_HOME, OPTION_BUDGET, OPTION_TIMEOUT, OPTION_KEEP_DEAD };
+enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_HOME, OPTION_NUMA, OPTION_BUDGET, OPTION_TIMEOUT,
+       OPTION_KEEP_DEAD };
 
 static const struct argp_option argp_options[] = {
 	{ "place", OPTION_PLACE, "PLACES", 0,
@@ -63,6 +67,9 @@ static const struct argp_option argp_options[] = {
 	  "Where the directory of its memory is: origin (here) or interleave (all nodes)", 0 },
 	{ "budget", OPTION_BUDGET, "BUDGETS", 0,
 	  "How much memory of each node it may hold, as n1=200M,n2=none (default: as each node says)", 0 },
+	{ "numa", OPTION_NUMA, "SIZE", 0,
+	  "Memory of the guest, as 2G, in a NUMA cell for each node, with its home there: adds -smp, "
+	  "-m, -object and -numa to the options of PROGRAM, which is QEMU (see dvmm vm topology)", 0 },
 	{ "timeout", OPTION_TIMEOUT, "SECONDS", 0, "How long the other nodes may take to join", 0 },
 	{ "keep-dead", OPTION_KEEP_DEAD, NULL, 0, "Leave PROGRAM alone when its VM has died", 0 },
 	{ 0 },
@@ -99,6 +106,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_BUDGET:
 		if (budgets_add(&run->budgets, arg, why, sizeof(why)))
 			argp_error(state, "--budget: %s", why);
+		return 0;
+	case OPTION_NUMA:
+		if (topology_parse_size(arg, &run->numa_bytes))
+			argp_error(state, "--numa: '%s' is not a size, as 2G", arg);
 		return 0;
 	case OPTION_TIMEOUT:
 		if (take_timeout(run, arg))
@@ -161,11 +172,40 @@ static json_t *budgets_to_json(const struct budgets *budgets)
 	return list;
 }
 
+/* The guest sees what the homes follow. */
+static int add_topology(struct run *run)
+{
+	enum topology_machine machine;
+	size_t nr = 0, nr_more = 0;
+	char why[256], **more, **all;
+
+	if (!run->numa_bytes)
+		return STATUS_OK;
+	if (topology_machine_of(run->program, &machine))
+		return fail(run, STATUS_USAGE, "--numa is for QEMU's machines q35 and pc");
+	if (topology_make(&run->topology, machine, &run->places, run->numa_bytes, why, sizeof(why)))
+		return fail(run, STATUS_USAGE, "--numa: %s", why);
+	more = topology_qemu_args(&run->topology);
+	while (run->program[nr])
+		nr++;
+	while (more[nr_more])
+		nr_more++;
+	all = calloc(nr + nr_more + 1, sizeof(*all));
+	if (!all)
+		abort();
+	memcpy(all, run->program, nr * sizeof(*all));
+	memcpy(all + nr, more, nr_more * sizeof(*all));
+	free(more);
+	run->program = all;
+	return STATUS_OK;
+}
+
 static int create_vm(struct run *run)
 {
-	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:o, s:o}", "name", run->name, "uuid", run->uuid,
+	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:o, s:o, s:o}", "name", run->name, "uuid", run->uuid,
 				   "home", run->home, "places", places_to_json(&run->places),
-				   "budgets", budgets_to_json(&run->budgets));
+				   "budgets", budgets_to_json(&run->budgets),
+				   "homes", topology_homes(&run->topology));
 	const char *name, *uuid;
 	json_t *vm;
 	int status = client_call(run->client, "vm.create", params, &vm, &run->vm);
@@ -434,7 +474,9 @@ int run_main(const char *socket, int argc, char **argv)
 
 	argv[0] = name;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
-	status = run_vm(&run, socket);
+	status = add_topology(&run);
+	if (!status)
+		status = run_vm(&run, socket);
 	client_close(run.client);
 	client_close(run.events);
 	if (run.signals >= 0)

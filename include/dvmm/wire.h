@@ -112,14 +112,57 @@ static_assert(sizeof(struct dvmm_msg_mem) == 24);
  * @bytes: size, a multiple of 4096
  * @turn_ticks: how long a node may keep contended pages, in TSC ticks; the same in
  *	all messages of a VM
+ * @nr_runs: tail: struct dvmm_wire_home_run, whose extents together are all of the
+ *	object; 0 = homes follow from the policy
  */
 struct dvmm_msg_mem_add {
 	__le32 mem;
 	__le32 home_policy;
 	__le64 bytes;
 	__le64 turn_ticks;
+	__le32 nr_runs;
+	__le32 reserved; /* 0 */
 };
-static_assert(sizeof(struct dvmm_msg_mem_add) == 24);
+static_assert(sizeof(struct dvmm_msg_mem_add) == 32);
+
+#define DVMM_EXTENT_PAGES 512 /* 2 MiB have one home */
+
+/* So many extents in a row have their home at @node. */
+struct dvmm_wire_home_run {
+	__le32 nr_extents;
+	__le32 node;
+};
+#define DVMM_MAX_HOME_RUNS 1024
+
+/**
+ * struct dvmm_msg_home - the origin moves the home of an extent; hdr.vm names the VM
+ * @mem: memory object
+ * @node: MEM_FREEZE: the old home, who is asked; MEM_INSTALL: the new one, who is
+ *	asked; MEM_HOME: the home from now on
+ * @extent: number of the 2 MiB in the object
+ * @nr_entries: MEM_INSTALL: tail: struct dvmm_wire_home, in the order of their pages;
+ *	those that are not there are untouched. Else 0
+ *
+ * The reply to MEM_FREEZE carries such entries.
+ */
+struct dvmm_msg_home {
+	__le32 mem;
+	__le32 node;
+	__le64 extent;
+	__le32 nr_entries;
+	__le32 reserved; /* 0 */
+};
+static_assert(sizeof(struct dvmm_msg_home) == 24);
+
+/* A directory entry that serves nobody; fields as in struct proto_home. */
+struct dvmm_wire_home {
+	__le16 page; /* in the extent */
+	__u8 state;
+	__u8 owner;
+	__le32 reserved; /* 0 */
+	__le64 sharers;
+};
+static_assert(sizeof(struct dvmm_wire_home) == 16);
 
 /**
  * struct dvmm_msg_slice_start - tail: nr_places * struct dvmm_wire_place

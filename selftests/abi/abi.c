@@ -82,6 +82,13 @@ static struct dvmm_link_add good_link(void)
 	};
 }
 
+static struct dvmm_vm_create good_vm(void)
+{
+	return (struct dvmm_vm_create) {
+		.size = sizeof(struct dvmm_vm_create), .uuid = { 1 }, .name = "vm1",
+	};
+}
+
 struct ioctl_case {
 	const char *name;
 	unsigned long cmd;
@@ -104,17 +111,19 @@ static const struct ioctl_case cases[] = {
 	{ "stat_get", DVMM_STAT_GET, sizeof(struct dvmm_stat_get), END(dvmm_stat_get, values),
 	  { OFF(dvmm_stat_get, reserved) } },
 	{ "vm_create", DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), END(dvmm_vm_create, out_vm_id),
-	  { OFF(dvmm_vm_create, reserved) } },
+	  {} },
 	{ "vm_get", DVMM_VM_GET, sizeof(struct dvmm_vm_get), sizeof(struct dvmm_vm_get),
 	  { OFF(dvmm_vm_get, reserved) } },
 	{ "vcpu_get", DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), sizeof(struct dvmm_vcpu_get),
 	  { OFF(dvmm_vcpu_get, reserved) } },
-	{ "mem_get", DVMM_MEM_GET, sizeof(struct dvmm_mem_get), sizeof(struct dvmm_mem_get),
+	{ "mem_get", DVMM_MEM_GET, sizeof(struct dvmm_mem_get), END(dvmm_mem_get, reserved),
 	  { OFF(dvmm_mem_get, reserved) } },
 	{ "mem_top", DVMM_MEM_TOP, sizeof(struct dvmm_mem_top), sizeof(struct dvmm_mem_top),
 	  { OFF(dvmm_mem_top, reserved) } },
 	{ "vm_budget", DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), sizeof(struct dvmm_vm_budget),
 	  { OFF(dvmm_vm_budget, reserved) } },
+	{ "mem_rehome", DVMM_MEM_REHOME, sizeof(struct dvmm_mem_rehome),
+	  sizeof(struct dvmm_mem_rehome), {} },
 	{ "slice_open", DVMM_SLICE_OPEN, sizeof(struct dvmm_slice_open), sizeof(struct dvmm_slice_open),
 	  { OFF(dvmm_slice_open, reserved) } },
 };
@@ -125,6 +134,7 @@ static void fill(const struct ioctl_case *c, uint8_t *arg)
 	struct dvmm_node_set node = good_node();
 	struct dvmm_link_add link = good_link();
 	struct dvmm_link_get link_get = { .node_id = 2 };
+	struct dvmm_vm_create vm = good_vm();
 	uint32_t size = c->bytes;
 
 	memset(arg, 0, ROOM);
@@ -134,6 +144,8 @@ static void fill(const struct ioctl_case *c, uint8_t *arg)
 		memcpy(arg, &link, sizeof(link));
 	if (c->cmd == DVMM_LINK_GET)
 		memcpy(arg, &link_get, sizeof(link_get));
+	if (c->cmd == DVMM_VM_CREATE)
+		memcpy(arg, &vm, sizeof(vm));
 	memcpy(arg, &size, sizeof(size));
 }
 
@@ -440,6 +452,91 @@ static void check_top(void)
 	close(vm.out_fd);
 }
 
+/* ---- homes of memory ---- */
+
+static int create_with(struct dvmm_home_range *homes, unsigned int nr)
+{
+	struct dvmm_vm_create create = good_vm();
+	int ret;
+
+	create.nr_homes = nr;
+	create.homes = (uintptr_t)homes;
+	ret = try(control, DVMM_VM_CREATE, &create);
+	if (!ret)
+		close(create.out_fd);
+	return ret;
+}
+
+static int create_spoilt(void (*spoil)(struct dvmm_home_range *homes))
+{
+	/* The second begins where the first ends. */
+	struct dvmm_home_range homes[2] = { { .start = 0, .bytes = 1 << 30, .node_id = 1 },
+					    { .start = 1 << 30, .bytes = 4096, .node_id = 1 } };
+
+	if (spoil)
+		spoil(homes);
+	return create_with(homes, 2);
+}
+
+static void range_of_nothing(struct dvmm_home_range *homes) { homes[1].bytes = 0; }
+static void odd_start(struct dvmm_home_range *homes) { homes[1].start += 8; }
+static void odd_bytes(struct dvmm_home_range *homes) { homes[1].bytes += 8; }
+static void endless_range(struct dvmm_home_range *homes) { homes[1].bytes = -4096ULL; }
+static void overlap(struct dvmm_home_range *homes) { homes[1].start -= 4096; }
+static void home_elsewhere(struct dvmm_home_range *homes) { homes[0].node_id = 2; }
+static void no_such_node(struct dvmm_home_range *homes) { homes[0].node_id = 64; }
+static void reserved_used(struct dvmm_home_range *homes) { homes[0].reserved = 1; }
+
+static int rehome(unsigned int vm, unsigned int mem, unsigned long long extent, unsigned int node,
+		  unsigned int from)
+{
+	struct dvmm_mem_rehome arg = { .size = sizeof(arg), .vm_id = vm, .mem_id = mem,
+				       .extent = extent, .node_id = node, .from_node = from };
+
+	return try(control, DVMM_MEM_REHOME, &arg);
+}
+
+static void check_rehome(void)
+{
+	struct dvmm_vm_create create = good_vm();
+	unsigned int vm;
+
+	expect("mem_rehome", "no_such_vm", ENOENT, rehome(99, 0, 0, 1, DVMM_ANY_NODE));
+	if (try(control, DVMM_VM_CREATE, &create))
+		return;
+	vm = create.out_vm_id;
+	expect("mem_rehome", "no_such_node", EINVAL, rehome(vm, 0, 0, 64, DVMM_ANY_NODE));
+	expect("mem_rehome", "no_node_of_the_vm", EINVAL, rehome(vm, 0, 0, 2, DVMM_ANY_NODE));
+	expect("mem_rehome", "from_no_such_node", EINVAL, rehome(vm, 0, 0, 1, 64));
+	expect("mem_rehome", "extent_of_all_objects", EINVAL, rehome(vm, 0, 1, 1, DVMM_ANY_NODE));
+	expect("mem_rehome", "no_memory_yet", ENOENT, rehome(vm, 0, 0, 1, DVMM_ANY_NODE));
+	close(create.out_fd);
+}
+
+static void check_homes(void)
+{
+	struct dvmm_home_range many[DVMM_MAX_HOME_RANGES + 1] = { { 0 } };
+	unsigned int i;
+
+	if (create_with(NULL, 0) == ENOTTY)
+		return;
+	for (i = 0; i <= DVMM_MAX_HOME_RANGES; i++)
+		many[i] = (struct dvmm_home_range){ .start = i * 4096ULL, .bytes = 4096, .node_id = 1 };
+	expect("vm_create", "with_homes", 0, create_spoilt(NULL));
+	expect("vm_create", "as_many_homes_as_there_may_be", 0, create_with(many, DVMM_MAX_HOME_RANGES));
+	expect("vm_create", "too_many_homes", EINVAL, create_with(many, DVMM_MAX_HOME_RANGES + 1));
+	expect("vm_create", "homes_that_are_not_there", EFAULT, create_with((void *)8, 1));
+	expect("vm_create", "home_of_nothing", EINVAL, create_spoilt(range_of_nothing));
+	expect("vm_create", "home_starts_within_a_page", EINVAL, create_spoilt(odd_start));
+	expect("vm_create", "home_ends_within_a_page", EINVAL, create_spoilt(odd_bytes));
+	expect("vm_create", "home_without_end", EINVAL, create_spoilt(endless_range));
+	expect("vm_create", "homes_overlap", EINVAL, create_spoilt(overlap));
+	expect("vm_create", "home_at_no_node_of_the_vm", EINVAL, create_spoilt(home_elsewhere));
+	expect("vm_create", "home_at_no_such_node", EINVAL, create_spoilt(no_such_node));
+	expect("vm_create", "reserved_field_of_a_home", EINVAL, create_spoilt(reserved_used));
+	check_rehome();
+}
+
 /* ---- events ---- */
 
 static void check_events(void)
@@ -504,6 +601,7 @@ int main(int argc, char **argv)
 	check_budget();
 	check_stat();
 	check_top();
+	check_homes();
 	check_events();
 	check_rights();
 	printf("1..%d\n", nr_tests);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled | seen]]]."""
+"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled | seen | homes]]]."""
 
 import os
 import shutil
@@ -221,6 +221,75 @@ def seen(tap, bed):
         contended_page_is_on_top(nodes)
     with tap.case("story_of_a_page_is_complete"):
         story_is_complete(nodes)
+# Homes
+
+
+def homed(node):
+    return int(node.ask("info").split()[9])
+
+
+def named_homes(nodes, mem):
+    """Of 16 MiB, 6 from 4 on have their home at the second node, the rest at the origin."""
+    share(nodes, 16, 0, mem=mem, homes=f"{4 * MIB} {6 * MIB} 2")
+    assert homed(nodes[1]) == 6 * MIB and homed(nodes[0]) == 10 * MIB, [homed(node) for node in nodes]
+    before = nodes[1].stat()
+    nodes[1].ask(f"time write {1 * MIB // 4096} {4 * MIB // 4096}")
+    after = changes(nodes[1], before)
+    assert after["faults_local"] and "faults_remote_write" not in after, after
+
+
+def moved_by(nodes, mem):
+    """Homes go round under the accesses of all nodes; no access is lost and none is seen twice."""
+    before = [node.stat() for node in nodes]
+    nodes[0].ask(f"roam {mem} 11")
+    together(nodes, "mix 4000 1", 240)
+    answer = nodes[0].ask("roamed", 120)
+    print("#", answer)
+    assert int(answer.split()[1]) >= 40, answer
+    sums = [node.ask("sums", 120) for node in nodes]
+    assert len(set(sums)) == 1 and int(sums[0]) > 1000 * len(nodes), sums
+    waited = 0
+    for node, old in zip(nodes, before):
+        after = changes(node, old)
+        print("#", after, flush=True)
+        waited += after.get("requests_moved", 0)
+        assert after["homes_come"] >= 8, after
+    assert waited, "nobody asked while a home moved: no load"
+
+
+def emptied(nodes, mem):
+    """A node that is to leave gives all its homes away, of all objects; what was there still is."""
+    nodes[0].ask("fill 3", 120)
+    nodes[0].ask("rehome 0 0 0 2", 120)
+    assert homed(nodes[0]) == 0
+    answer = nodes[0].ask("rehome 0 0 0 1 2", 120)
+    assert homed(nodes[1]) == 0 and int(answer.split()[1]) >= 8, answer
+    for node in nodes:
+        node.ask("verify 3", 120)
+    before = nodes[0].stat()
+    nodes[0].ask("fill 4", 120)
+    assert "fetch_hops_3" not in changes(nodes[0], before), "home was asked elsewhere"
+    nodes[1].ask("verify 4", 120)
+
+
+def refused_moves(nodes, mem):
+    for command in (f"rehome {mem} 0 0 9", f"rehome {mem} 8 1 2", f"rehome {mem} 0 9 2", f"rehome {mem + 1} 0 0 2", "rehome 0 1 1 2"):
+        nodes[0].tell(command)
+        assert nodes[0].answer()[1] == "failed", command
+    nodes[1].tell(f"rehome {mem} 0 0 2")
+    assert "not supported" in nodes[1].answer()[2]
+    nodes[1].ask("verify 4", 120)
+
+
+def homes(tap, bed):
+    nodes = up(bed.hosts)
+    for title, act in (
+            ("memory_has_its_home_where_it_was_named", named_homes),
+            ("homes_move_under_load", moved_by),
+            ("a_node_gives_all_its_homes_away", emptied),
+            ("wrong_moves_are_refused", refused_moves)):
+        with tap.case(title):
+            act(nodes, 1)
     end(nodes)
 
 
@@ -295,6 +364,10 @@ def host_killed(bed):
 def main(kernel="6.1", hosts="2", what="all"):
     tap = Tap()
     with Testbed(hosts=int(hosts), kernel=kernel, cpus=1, mem="1G") as bed:
+        if what == "homes":
+            homes(tap, bed)
+            tap.end()
+            return
         if what == "pooled":
             pooled(tap, bed)
             with tap.case("accesses_are_traced_and_compared"):
@@ -313,6 +386,7 @@ def main(kernel="6.1", hosts="2", what="all"):
         with tap.case("one_node_shares_with_itself"):
             alone(bed)
         hammers(tap, bed)
+        homes(tap, bed)
         pooled(tap, bed)
         seen(tap, bed)
         for title, act in (

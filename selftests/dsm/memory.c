@@ -6,7 +6,11 @@
  *   links                        wait until all are up
  *   vm ORIGIN                    the VM, on all nodes
  *   adopt BYTES POLICY KIND      anon, memfd, file, huge; "filled-" before it: with contents
+ *                                and START BYTES NODE: home of that range
  *   map MEM BYTES POLICY
+ *   rehome MEM FIRST NR NODE [FROM]  extents of MEM; NR 0: all that follow. MEM 0: all
+ *   roam MEM ROUNDS | roamed     a thread that lets all homes go round; wait for it
+ *   mix ROUNDS SEED | sums       count in pages of all extents; is it right?
  *   test NAME ROUNDS SEED        as litmus.c
  *   time NAME PAGES              per page: touch, shmem, readmiss, upgrade
  *   misses PAGES START           read misses one by one: median and 99th percentile
@@ -24,6 +28,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +168,11 @@ static int do_adopt(char **words)
 		if (old_word(page))
 			*word(&memory, page, 17) = old_word(page);
 	adopt.hva = (uint64_t)base;
+	if (words[4] && words[5] && words[6]) {
+		adopt.range_start = strtoull(words[4], NULL, 0);
+		adopt.range_bytes = strtoull(words[5], NULL, 0);
+		adopt.range_node = atoi(words[6]);
+	}
 	if (ioctl(device, DSM_TEST_ADOPT, &adopt))
 		return failed("adopt");
 	for (page = 0; filled && page < adopt.bytes / PAGE; page++)
@@ -185,6 +195,118 @@ static int do_map(char **words)
 		return failed("map");
 	set_memory((void *)map.out_hva, map.bytes);
 	return ok();
+}
+
+static int do_rehome(char **words)
+{
+	struct dsm_test_rehome rehome = {
+		.mem = atoi(words[1]),
+		.extent = strtoull(words[2], NULL, 0),
+		.nr_extents = strtoull(words[3], NULL, 0),
+		.node = atoi(words[4]),
+		.from = words[5] ? (unsigned int)atoi(words[5]) : DVMM_ANY_NODE,
+	};
+	double start = now_us();
+
+	if (ioctl(device, DSM_TEST_REHOME, &rehome))
+		return failed("rehome");
+	printf("ok: moved %llu %.1f us\n", rehome.out_moved, now_us() - start);
+	return 0;
+}
+
+static struct roam {
+	pthread_t thread;
+	unsigned int mem, rounds;
+	uint64_t moved;
+	int error;
+} roam;
+
+static void *roam_thread(void *arg)
+{
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < roam.rounds && !roam.error; i++) {
+		struct dsm_test_rehome rehome = { .mem = roam.mem, .node = (i + 1) % total + 1,
+						  .from = DVMM_ANY_NODE };
+
+		if (ioctl(device, DSM_TEST_REHOME, &rehome) && errno != EBUSY)
+			roam.error = errno;
+		roam.moved += rehome.out_moved;
+	}
+	return NULL;
+}
+
+static int do_roam(char **words)
+{
+	roam = (struct roam){ .mem = atoi(words[1]), .rounds = atoi(words[2]) };
+	errno = pthread_create(&roam.thread, NULL, roam_thread, NULL);
+	return errno ? failed("thread") : ok();
+}
+
+static int do_roamed(char **words)
+{
+	(void)words;
+	pthread_join(roam.thread, NULL);
+	errno = roam.error;
+	if (errno)
+		return failed("rehome");
+	printf("ok: moved %" PRIu64 "\n", roam.moved);
+	return 0;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	return *state ^= *state << 17;
+}
+
+/* Each node counts in words of its own and adds to words that all share. */
+static int do_mix(char **words)
+{
+	uint64_t rounds = strtoull(words[1], NULL, 0), state = strtoull(words[2], NULL, 0) * 77 + self_id;
+	uint64_t pages = memory.bytes / PAGE, *mine = calloc(pages, sizeof(*mine)), i, page;
+
+	if (!mine)
+		return failed("memory");
+	for (i = 0; i < pages; i++)
+		mine[i] = *word(&memory, i, 8 + self_id);
+	for (i = 0; i < rounds; i++) {
+		page = next_random(&state) % 64 * (pages / 64) + next_random(&state) % 4;
+		if (*word(&memory, page, 8 + self_id) != mine[page]) {
+			printf("failed: page %" PRIu64 ": %" PRIu64 " instead of %" PRIu64 "\n", page,
+			       *word(&memory, page, 8 + self_id), mine[page]);
+			return -1;
+		}
+		if (next_random(&state) & 1)
+			continue;
+		*word(&memory, page, 8 + self_id) = ++mine[page];
+		__atomic_add_fetch(word(&memory, page, 7), 1, __ATOMIC_SEQ_CST);
+	}
+	free(mine);
+	return ok();
+}
+
+/* Every word that all share is the sum of those of the nodes. */
+static int do_sums(char **words)
+{
+	uint64_t page, sum, total_sum = 0;
+	unsigned int node;
+
+	(void)words;
+	for (page = 0; page < memory.bytes / PAGE; page++) {
+		for (sum = 0, node = 1; node <= total; node++)
+			sum += *word(&memory, page, 8 + node);
+		if (*word(&memory, page, 7) != sum) {
+			printf("failed: page %" PRIu64 ": %" PRIu64 " instead of %" PRIu64 "\n", page,
+			       *word(&memory, page, 7), sum);
+			return -1;
+		}
+		total_sum += sum;
+	}
+	printf("ok: %" PRIu64 "\n", total_sum);
+	return 0;
 }
 
 static int do_test(char **words)
@@ -338,8 +460,8 @@ static int do_info(char **words)
 	(void)words;
 	if (ioctl(device, DSM_TEST_INFO, &info))
 		return failed("info");
-	printf("ok: mem %u resident %llu metadata %llu failed %u\n", info.mem, info.out_resident,
-	       info.out_metadata, info.failed);
+	printf("ok: mem %u resident %llu metadata %llu failed %u homed %llu\n", info.mem,
+	       info.out_resident, info.out_metadata, info.failed, info.out_homed);
 	return 0;
 }
 
@@ -425,6 +547,8 @@ static void command(char *line)
 		{ "fill", do_fill, 2 }, { "verify", do_verify, 2 },
 		{ "direct", do_direct, 3 }, { "protect", do_protect, 1 }, { "info", do_info, 1 },
 		{ "stat", do_stat, 1 }, { "top", do_top, 1 }, { "kill", do_kill, 1 },
+		{ "rehome", do_rehome, 5 }, { "roam", do_roam, 3 }, { "roamed", do_roamed, 1 },
+		{ "mix", do_mix, 3 }, { "sums", do_sums, 1 },
 	};
 	char *words[8] = {};
 	unsigned int i;

@@ -73,10 +73,10 @@ def up(hosts, dsm=None):
     return nodes
 
 
-def share(nodes, megabytes, policy=0, kind="anon", mem=1):
-    """Memory of the first node becomes everybody's."""
+def share(nodes, megabytes, policy=0, kind="anon", mem=1, homes=""):
+    """Memory of the first node becomes everybody's; homes: "START BYTES NODE"."""
     nbytes = megabytes * MIB
-    nodes[0].ask(f"adopt {nbytes} {policy} {kind}")
+    nodes[0].ask(f"adopt {nbytes} {policy} {kind} {homes}".strip())
     for node in nodes[1:]:
         node.ask(f"map {mem} {nbytes} {policy}")
 

@@ -52,7 +52,17 @@ static long test_vm(struct test *test, struct dsm_test_vm *arg)
 
 static long test_adopt(struct test *test, struct dsm_test_adopt *arg)
 {
-	int err = dsm_adopt(test->vm, arg->hva, arg->bytes, arg->home_policy,
+	struct dsm_home_range range = {
+		.gpa = arg->range_start,
+		.bytes = arg->range_bytes,
+		.node = arg->range_node,
+	};
+	struct dsm_homes homes = {
+		.policy = arg->home_policy,
+		.nr = !!arg->range_bytes,
+		.range = &range,
+	};
+	int err = dsm_adopt(test->vm, arg->hva, arg->bytes, 0, &homes,
 			    test->segments, &arg->out_nr);
 
 	arg->out_mem = test->segments[0].mem;
@@ -85,6 +95,22 @@ static long test_info(struct test *test, struct dsm_test_info *arg)
 	arg->failed = READ_ONCE(test->failed);
 	arg->out_resident = get.out_resident;
 	arg->out_metadata = get.out_metadata;
+	arg->out_homed = get.out_homed;
+	return err;
+}
+
+static long test_rehome(struct test *test, struct dsm_test_rehome *arg)
+{
+	struct dvmm_mem_rehome rehome = {
+		.mem_id = arg->mem,
+		.node_id = arg->node,
+		.from_node = arg->from,
+		.extent = arg->extent,
+		.nr_extents = arg->nr_extents,
+	};
+	int err = dsm_rehome(test->vm, &rehome);
+
+	arg->out_moved = rehome.out_moved;
 	return err;
 }
 
@@ -120,6 +146,8 @@ static long test_do(struct test *test, unsigned int cmd, void *arg)
 		return test_info(test, arg);
 	case DSM_TEST_TOP:
 		return test_top(test, arg);
+	case DSM_TEST_REHOME:
+		return test_rehome(test, arg);
 	case DSM_TEST_KILL:
 		dsm_vm_kill(test->vm);
 		return 0;

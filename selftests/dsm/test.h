@@ -18,7 +18,9 @@ struct dsm_test_adopt {
 	__u32 home_policy;
 	__u32 out_mem; /* of the first segment */
 	__u32 out_nr;
-	__u32 reserved;
+	__u32 range_node; /* home of this range; 0 bytes: none */
+	__u64 range_start;
+	__u64 range_bytes;
 };
 
 struct dsm_test_map {
@@ -35,6 +37,17 @@ struct dsm_test_info {
 	__u32 failed; /* errno of ops->failed, or 0 */
 	__u64 out_resident;
 	__u64 out_metadata;
+	__u64 out_homed;
+};
+
+struct dsm_test_rehome {
+	__u32 mem;
+	__u32 node;
+	__u32 from;
+	__u32 reserved;
+	__u64 extent;
+	__u64 nr_extents;
+	__u64 out_moved;
 };
 
 struct dsm_test_top {
@@ -49,5 +62,6 @@ struct dsm_test_top {
 #define DSM_TEST_INFO _IOWR(0xDF, 3, struct dsm_test_info)
 #define DSM_TEST_KILL _IO(0xDF, 4)
 #define DSM_TEST_TOP _IOWR(0xDF, 5, struct dsm_test_top)
+#define DSM_TEST_REHOME _IOWR(0xDF, 6, struct dsm_test_rehome)
 
 #endif

@@ -9,7 +9,7 @@
 #include "world.h"
 
 static const struct setup setup = {
-	"costs", 4, 1, false, true, true, false, &real_rules, false,
+	"costs", 4, 1, false, true, true, false, &real_rules, false, false,
 };
 
 /* All deliveries until nothing is under way. */

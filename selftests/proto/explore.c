@@ -8,31 +8,41 @@
 
 #define R &real_rules
 
-/* nodes, pages, pairs in order, own messages at once, eviction, loss, rules, -
+/* nodes, pages, pairs in order, own messages at once, eviction, loss, rules, -,
+ * homes move
  * Two pages in any order never meet: that their names do is all these add.
  */
 static const struct setup quick[] = {
-	{ "2 nodes, any order", 2, 1, false, false, true, false, R, false },
-	{ "2 nodes, pairs in order", 2, 1, true, false, true, false, R, false },
-	{ "3 nodes, any order", 3, 1, false, false, true, false, R, false },
-	{ "3 nodes, pairs in order", 3, 1, true, false, true, false, R, false },
+	{ "2 nodes, any order", 2, 1, false, false, true, false, R, false, false },
+	{ "2 nodes, pairs in order", 2, 1, true, false, true, false, R, false, false },
+	{ "3 nodes, any order", 3, 1, false, false, true, false, R, false, false },
+	{ "3 nodes, pairs in order", 3, 1, true, false, true, false, R, false, false },
 	{ "3 nodes, pairs in order, own messages at once", 3, 1, true, true,
-	  true, false, R, false },
-	{ "2 nodes, one is lost", 2, 1, false, false, true, true, R, false },
-	{ "3 nodes, one is lost", 3, 1, false, false, true, true, R, false },
+	  true, false, R, false, false },
+	{ "2 nodes, one is lost", 2, 1, false, false, true, true, R, false, false },
+	{ "3 nodes, one is lost", 3, 1, false, false, true, true, R, false, false },
 	{ "2 nodes, 2 pages with different homes, one node is lost, no eviction, pairs in order, own messages at once",
-	  2, 2, true, true, false, true, R, false },
-	{ "4 nodes, any order, no eviction", 4, 1, false, false, false, false, R, false },
+	  2, 2, true, true, false, true, R, false, false },
+	{ "2 nodes, homes move", 2, 1, false, false, true, false, R, false, true },
+	{ "3 nodes, homes move, no eviction, pairs in order, own messages at once", 3, 1, true, true,
+	  false, false, R, false, true },
+	{ "4 nodes, any order, no eviction", 4, 1, false, false, false, false, R, false, false },
 	{ "2 nodes, 2 pages with different homes, any order, no eviction", 2, 2,
-	  false, false, false, false, R, false },
+	  false, false, false, false, R, false, false },
 };
 
 static const struct setup slow[] = {
 	{ "4 nodes, one is lost, no eviction", 4, 1, false, false, false, true,
-	  R, false },
-	{ "4 nodes, any order", 4, 1, false, false, true, false, R, false },
+	  R, false, false },
+	{ "2 nodes, 2 pages, homes move, no eviction, pairs in order, own messages at once", 2, 2, true,
+	  true, false, false, R, false, true },
+	{ "3 nodes, homes move, any order, no eviction", 3, 1, false, false, false, false, R, false,
+	  true },
+	{ "3 nodes, homes move, pairs in order, own messages at once", 3, 1, true, true, true, false,
+	  R, false, true },
+	{ "4 nodes, any order", 4, 1, false, false, true, false, R, false, false },
 	{ "2 nodes, 2 pages with different homes, any order", 2, 2, false,
-	  false, true, false, R, false },
+	  false, true, false, R, false, false },
 };
 
 static void explore(const struct setup *setup)
@@ -53,7 +63,7 @@ static void explore(const struct setup *setup)
  */
 static void test_symmetry(void)
 {
-	struct setup setup = { "symmetry", 3, 1, false, false, true, false, R, false };
+	struct setup setup = { "symmetry", 3, 1, false, false, true, false, R, false, false };
 	struct search_result folded, all;
 
 	search(&setup, 1000000, SEARCH_COUNT_NAMED, &folded);
@@ -78,20 +88,20 @@ static void test_coverage(void)
 		{ PROTO_E, { PROTO_WRITE, PROTO_EVICT, PROTO_FWD_GETS,
 			     PROTO_FWD_GETM } },
 		{ PROTO_M, { PROTO_EVICT, PROTO_FWD_GETS, PROTO_FWD_GETM } },
-		{ PROTO_IS, { PROTO_DATA, PROTO_GRANT, PROTO_POISON, PROTO_LOSS } },
+		{ PROTO_IS, { PROTO_DATA, PROTO_GRANT, PROTO_POISON, PROTO_LOSS, PROTO_MOVED } },
 		{ PROTO_IM, { PROTO_DATA, PROTO_GRANT, PROTO_INV_ACK,
-			      PROTO_POISON, PROTO_LOSS } },
+			      PROTO_POISON, PROTO_LOSS, PROTO_MOVED } },
 		{ PROTO_IM_A, { PROTO_INV_ACK, PROTO_LOSS } },
 		{ PROTO_SM, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_INV,
-			      PROTO_GRANT, PROTO_INV_ACK, PROTO_LOSS } },
+			      PROTO_GRANT, PROTO_INV_ACK, PROTO_LOSS, PROTO_MOVED } },
 		{ PROTO_SM_A, { PROTO_INV_ACK, PROTO_LOSS } },
 		{ PROTO_SI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_INV,
-				PROTO_PUT_ACK, PROTO_LOSS } },
+				PROTO_PUT_ACK, PROTO_LOSS, PROTO_MOVED } },
 		{ PROTO_EI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_PUT_ACK,
-				PROTO_LOSS } },
+				PROTO_LOSS, PROTO_MOVED } },
 		{ PROTO_MI_A, { PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_PUT_ACK,
-				PROTO_LOSS } },
-		{ PROTO_II_A, { PROTO_PUT_ACK, PROTO_LOSS } },
+				PROTO_LOSS, PROTO_MOVED } },
+		{ PROTO_II_A, { PROTO_PUT_ACK, PROTO_LOSS, PROTO_MOVED } },
 	};
 	unsigned int i, k, nr = 0, missing = 0;
 

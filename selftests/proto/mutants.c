@@ -488,9 +488,52 @@ REBUILD_MUTANT(survivor_not_asked)
 	return proto_home_rebuild(home, &fewer, known);
 }
 
+/* ---- mutants of who moves homes ---- */
+
+HOME_MUTANT(serves_while_frozen)
+{
+	struct proto_site thawed = *site;
+
+	thawed.frozen = false;
+	return proto_home(&thawed, home, ev, acts);
+}
+
+HOME_MUTANT(late_request_refused)
+{
+	return site->self == site->home ? proto_home(site, home, ev, acts) : -EPROTO;
+}
+
+HOME_MUTANT(late_request_not_answered)
+{
+	int err = proto_home(site, home, ev, acts);
+
+	if (!err && site->self != site->home)
+		acts->nr = 0;
+	return err;
+}
+
+NODE_MUTANT(moved_reader_loses_its_copy)
+{
+	bool upgrade = is_upgrade(node);
+	int err = proto_node(site, node, ev, acts, access);
+
+	if (!err && upgrade && ev->event == PROTO_MOVED)
+		node->state = PROTO_I;
+	return err;
+}
+
+/* A node that puts its page away believes whoever is home when the answer comes. */
+NODE_MUTANT(answer_of_present_home_alone)
+{
+	if (ev->event == PROTO_PUT_ACK && ev->from != site->home)
+		return -EPROTO;
+	return proto_node(site, node, ev, acts, access);
+}
+
 /* ---- the test ---- */
 
-#define R proto_home_rebuild
+#define R proto_home_rebuild, MOVE_WELL
+#define MOVES_WRONGLY(bug) proto_node, proto_home, proto_home_rebuild, bug
 
 const struct mutant mutants[] = {
 	{ { "grant before the last ack", grant_before_last_ack, proto_home, R },
@@ -568,14 +611,41 @@ const struct mutant mutants[] = {
 	  "survivors hold what they cannot hold", LOSS_RARE },
 	{ { "request outlives a loss", request_outlives_loss, proto_home, R },
 	  "a request outlives the loss of a node", LOSS },
-	{ { "lost page becomes zero", proto_node, proto_home, zero_after_loss },
+	{ { "lost page becomes zero", proto_node, proto_home, zero_after_loss, MOVE_WELL },
 	  "the last written page is lost", LOSS },
 	{ { "directory is believed after a loss", proto_node, proto_home,
-	    directory_believed },
+	    directory_believed, MOVE_WELL },
 	  "directory and node disagree", LOSS },
 	{ { "one survivor is not asked", proto_node, proto_home,
-	    survivor_not_asked },
+	    survivor_not_asked, MOVE_WELL },
 	  "directory and node disagree", LOSS },
+	{ { "home serves while it is frozen", proto_node, serves_while_frozen, R },
+	  "directory and node disagree", MOVES },
+	{ { "late request is refused by the former home", proto_node, late_request_refused, R },
+	  "illegal event at home", MOVES },
+	{ { "late request is not answered by the former home", proto_node,
+	    late_request_not_answered, R },
+	  "stuck", MOVES },
+	{ { "copy forgotten when home has moved", moved_reader_loses_its_copy, proto_home, R },
+	  "can read against its state", MOVES },
+	{ { "answer of the home of before not believed", answer_of_present_home_alone,
+	    proto_home, R },
+	  "illegal event at a node", MOVES },
+	{ { "entry shipped while home is busy", MOVES_WRONGLY(SHIP_WHILE_BUSY) },
+	  "directory and node disagree", MOVES },
+	{ { "new home serves before all know", MOVES_WRONGLY(SERVE_BEFORE_ALL_KNOW) },
+	  "illegal event at a node", MOVES },
+	{ { "new home serves before the old one knows",
+	    MOVES_WRONGLY(SERVE_BEFORE_OLD_HOME_KNOWS) },
+	  "illegal event at a node", MOVES },
+	{ { "who waits at the old home is forgotten",
+	    MOVES_WRONGLY(FORGET_WHO_WAITS_AT_OLD_HOME) },
+	  "stuck", MOVES },
+	{ { "who waits at the new home is forgotten",
+	    MOVES_WRONGLY(FORGET_WHO_WAITS_AT_NEW_HOME) },
+	  "home idles while somebody waits", MOVES },
+	{ { "others know the new home before it does", MOVES_WRONGLY(TELL_OTHERS_BEFORE_NEW_HOME) },
+	  "illegal event at a node", MOVES_RARE },
 };
 
 const unsigned int nr_mutants = sizeof(mutants) / sizeof(mutants[0]);
@@ -583,8 +653,8 @@ const unsigned int nr_mutants = sizeof(mutants) / sizeof(mutants[0]);
 static void test_mutant(const struct mutant *mutant)
 {
 	const struct rules *rules = &mutant->rules;
-	struct setup setup = { rules->name, 3, 1, false, false, true, mutant->loss != NO_LOSS,
-			       rules, false };
+	struct setup setup = { rules->name, 3, 1, false, false, true, mutant->loss == LOSS || mutant->loss == LOSS_RARE,
+			       rules, false, mutant->loss >= MOVES };
 	struct search_result result;
 
 	search(&setup, 500000, 0, &result);

@@ -5,8 +5,10 @@
 
 #include "world.h"
 
-/* A node has to be lost for it; and at a moment that chance never meets. */
-enum needs_loss { NO_LOSS, LOSS, LOSS_RARE };
+/* A node has to be lost for it; and at a moment that chance never meets. Or homes
+ * have to move.
+ */
+enum needs_loss { NO_LOSS, LOSS, LOSS_RARE, MOVES, MOVES_RARE };
 
 struct mutant {
 	struct rules rules;

@@ -18,20 +18,20 @@ static const u32 txns[] = { 0, TXN, TXN + 1, PROTO_TXN_MASK,
 
 /* Rows as enum proto_node_state, columns as in node_column(). */
 static const char *const node_table[PROTO_NR_NODE_STATES] = {
-	/*            r w evict FwdS FwdM Inv Data Zero Grant Ack drop keep loss poison */
-	[PROTO_I]    = "xxx.........x.",
-	[PROTO_S]    = "xxxxxx......x.",
-	[PROTO_E]    = "xxxxx.......x.",
-	[PROTO_M]    = "xxxxx.......x.",
-	[PROTO_IS]   = "xxx...xx....xx",
-	[PROTO_IM]   = "xxx...xx.x..xx",
-	[PROTO_IM_A] = "xxx......x..x.",
-	[PROTO_SM]   = "xxxxxx..xx..x.",
-	[PROTO_SM_A] = "xxx......x..x.",
-	[PROTO_SI_A] = "xxxxxx....xxx.",
-	[PROTO_EI_A] = "xxxxx.....x.x.",
-	[PROTO_MI_A] = "xxxxx......xx.",
-	[PROTO_II_A] = "xxx.......xxx.",
+	/*            r w evict FwdS FwdM Inv Data Zero Grant Ack drop keep loss poison moved */
+	[PROTO_I]    = "xxx.........x..",
+	[PROTO_S]    = "xxxxxx......x..",
+	[PROTO_E]    = "xxxxx.......x..",
+	[PROTO_M]    = "xxxxx.......x..",
+	[PROTO_IS]   = "xxx...xx....xxx",
+	[PROTO_IM]   = "xxx...xx.x..xxx",
+	[PROTO_IM_A] = "xxx......x..x..",
+	[PROTO_SM]   = "xxxxxx..xx..x.x",
+	[PROTO_SM_A] = "xxx......x..x..",
+	[PROTO_SI_A] = "xxxxxx....xxx.x",
+	[PROTO_EI_A] = "xxxxx.....x.x.x",
+	[PROTO_MI_A] = "xxxxx......xx.x",
+	[PROTO_II_A] = "xxx.......xxx.x",
 };
 
 static int node_column(const struct proto_event *ev)
@@ -40,7 +40,7 @@ static int node_column(const struct proto_event *ev)
 				      PROTO_FWD_GETS, PROTO_FWD_GETM, PROTO_INV,
 				      PROTO_DATA, 0, PROTO_GRANT, PROTO_INV_ACK,
 				      PROTO_PUT_ACK, 0, PROTO_LOSS,
-				      PROTO_POISON };
+				      PROTO_POISON, PROTO_MOVED };
 	unsigned int i;
 
 	if (ev->event == PROTO_GRANT && ev->flags & PROTO_F_ZERO)
@@ -53,7 +53,7 @@ static int node_column(const struct proto_event *ev)
 	return -1;
 }
 
-enum { NR_COLUMNS = 14 };
+enum { NR_COLUMNS = 15 };
 
 /* Calls @try with every combination of interesting fields. */
 static void each_event(u8 event, void (*try)(const struct proto_event *ev))
@@ -290,7 +290,7 @@ static int ask_home(u8 self, struct proto_event ev)
 	struct proto_home home = { 0 };
 	struct proto_actions out;
 
-	return proto_home(&site, &home, &ev, &out);
+	return proto_home(&site, &home, &ev, &out) ?: out.act[0].msg.event;
 }
 
 #define REFUSED_NODE(what, state, acks, ...)                                \
@@ -410,8 +410,14 @@ static void test_home_fields(void)
 		     .from = 64, .txn = TXN);
 	REFUSED_HOME("request without a transaction", HOME,
 		     .event = PROTO_GETS, .from = SELF);
-	REFUSED_HOME("request to a node that is not home", SELF,
-		     .event = PROTO_GETS, .from = SELF, .txn = TXN);
+	tap_result(ask_home(SELF, (struct proto_event){ .event = PROTO_GETS, .from = OTHER,
+							.txn = TXN }) == PROTO_MOVED,
+		   "a request to a node that is not home: home has moved");
+	REFUSED_HOME("Done to a node that is not home", SELF, .event = PROTO_DONE,
+		     .from = OTHER, .txn = TXN);
+	REFUSED_NODE("Moved that does not come from who was asked", PROTO_IS, 0,
+		     .event = PROTO_MOVED, .from = OTHER, .txn = TXN);
+	REFUSED_NODE("Moved after an ack", PROTO_IM, -1, .event = PROTO_MOVED, .txn = TXN);
 	REFUSED_HOME("Done while nothing is served", HOME, .event = PROTO_DONE,
 		     .from = SELF, .txn = TXN);
 }

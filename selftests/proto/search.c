@@ -185,7 +185,7 @@ static bool expand(struct search *s, unsigned int state, unsigned int flags)
 				print_way(s, state, &step[i]);
 			return false;
 		}
-		if (step[i].kind == STEP_DELIVER)
+		if (world_goes_on(&step[i]))
 			add_edge(s, to);
 	}
 	return true;

@@ -218,10 +218,15 @@ static void do_step(struct run *r, const struct step *step)
 		world_print_step(w, step);
 	}
 	world_do(w, step);
-	if (step->kind >= STEP_LOSE)
+	if (step->kind >= STEP_FREEZE) {
+		r->out->nr_moves += step->kind == STEP_THAW;
+		for (node = 0; node < r->sim->nr_nodes; node++)
+			note_waits(r, node, page);
+	} else if (step->kind >= STEP_LOSE) {
 		memset(r->asked_at, 0, sizeof(r->asked_at));
-	else
+	} else {
 		note_waits(r, node, page);
+	}
 	give_due_times(r);
 	r->out->nr_steps++;
 }
@@ -243,6 +248,23 @@ static void choose_end(struct run *r, struct step *out_step)
 		out_step->kind = STEP_FORGET;
 }
 
+/* A home begins to move, or goes on with it; without @begins only the latter. */
+static bool choose_move(struct run *r, bool begins, struct step *out_step)
+{
+	unsigned int first = below(r, r->sim->nr_pages), i, nr;
+	struct step steps[MAX_NODES * 3];
+
+	for (i = 0; i < (begins ? 1 : r->sim->nr_pages); i++) {
+		nr = world_list_moves(&r->world, steps, (first + i) % r->sim->nr_pages);
+		if (!nr)
+			continue;
+		*out_step = steps[below(r, nr)];
+		if (begins || out_step->kind != STEP_FREEZE)
+			return true;
+	}
+	return false;
+}
+
 /* The next thing that happens; false when nothing is left to happen. */
 static bool choose_step(struct run *r, bool accesses, struct step *out_step)
 {
@@ -258,8 +280,12 @@ static bool choose_step(struct run *r, bool accesses, struct step *out_step)
 					   .node = below(r, r->sim->nr_nodes) };
 		return true;
 	}
+	if (r->setup.rehome && accesses && chance(r, 5) && choose_move(r, true, out_step))
+		return true;
 	for (;;) {
 		arrives = next_arrival(r, &index);
+		if (!arrives && choose_move(r, false, out_step))
+			return true;
 		if (!accesses ||
 		    (arrives && r->world.flight[index].due <=
 					r->access_at[next_accessor(r)]))
@@ -301,6 +327,7 @@ static void begin(struct run *r, const struct simulation *sim,
 		r->write_percent[i] = below(r, chance(r, 50) ? 8 : 90);
 		r->put_percent[i] = 5 + below(r, 50);
 	}
+	r->setup.rehome = !r->lose_at && chance(r, 50);
 	world_init(&r->world, &r->setup);
 }
 
@@ -353,10 +380,11 @@ static void test_seed(u64 seed, unsigned int nr_steps)
 
 	simulate(&sim, &result);
 	tap_result(!result.wrong, "simulate: 64 nodes, 8 pages, %s%s",
-		   result.style, result.loss ? ", a node is lost" : "");
-	printf("# seed %llu: %u steps, %u misses, %u puts, %u messages, longest wait %u, digest %016llx\n",
+		   result.style, result.loss ? ", a node is lost" :
+				 result.nr_moves ? ", homes move" : "");
+	printf("# seed %llu: %u steps, %u misses, %u puts, %u moves, %u messages, longest wait %u, digest %016llx\n",
 	       (unsigned long long)seed, result.nr_steps, result.nr_misses,
-	       result.nr_puts, result.nr_messages, result.longest_wait,
+	       result.nr_puts, result.nr_moves, result.nr_messages, result.longest_wait,
 	       (unsigned long long)result.digest);
 	if (result.wrong)
 		printf("# %s; again: build/proto simulate --seed %llu --steps %u --print\n",
@@ -411,7 +439,7 @@ void test_simulate(bool all)
 		test_seed(i, all ? 200000 : 60000);
 	test_replay();
 	for (i = 0; i < nr_mutants; i++)
-		if (mutants[i].loss != LOSS_RARE)
+		if (mutants[i].loss != LOSS_RARE && mutants[i].loss != MOVES_RARE)
 			test_mutant_by_chance(&mutants[i]);
 }
 

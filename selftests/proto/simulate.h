@@ -18,6 +18,7 @@ struct simulation_result {
 	unsigned int nr_steps, nr_misses, nr_puts, nr_messages;
 	unsigned int longest_wait; /* in units of the shortest delay */
 	bool loss; /* a node was lost */
+	unsigned int nr_moves; /* of homes */
 	const char *style;
 	const char *wrong; /* NULL: nothing */
 };

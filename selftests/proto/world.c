@@ -12,7 +12,7 @@
 #include "world.h"
 
 const struct rules real_rules = { "real", proto_node, proto_home,
-				  proto_home_rebuild };
+				  proto_home_rebuild, MOVE_WELL };
 
 bool world_seen[PROTO_NR_NODE_STATES][256];
 
@@ -24,9 +24,33 @@ static void wrong(struct world *w, const char *what)
 		w->wrong = what;
 }
 
+static u64 all_nodes(const struct world *w)
+{
+	return ~0ULL >> (64 - w->setup->nr_nodes);
+}
+
+/* @node is the home. */
+static bool is_frozen(const struct world *w, u8 page, u8 node)
+{
+	const struct moving *moving = &w->page[page].moving;
+	u64 others = all_nodes(w) & ~(1ULL << w->home[page]);
+	u8 bug = w->setup->rules->move_bug;
+
+	if (moving->phase == HOME_SHIPPED && node == moving->to)
+		return bug != SERVE_BEFORE_ALL_KNOW &&
+		       (bug != SERVE_BEFORE_OLD_HOME_KNOWS ||
+			(moving->known & others) != others);
+	return moving->phase;
+}
+
 static struct proto_site site_of(const struct world *w, u8 page, u8 self)
 {
-	return (struct proto_site){ .self = self, .home = w->home[page] };
+	const struct moving *moving = &w->page[page].moving;
+	bool known = moving->known >> self & 1;
+	u8 home = known ? moving->to : w->home[page];
+
+	return (struct proto_site){ .self = self, .home = home,
+				    .frozen = self == home && is_frozen(w, page, self) };
 }
 
 void world_init(struct world *w, const struct setup *setup)
@@ -113,11 +137,6 @@ bool world_may_arrive(const struct world *w, unsigned int index)
 	return true;
 }
 
-static u64 all_nodes(const struct world *w)
-{
-	return ~0ULL >> (64 - w->setup->nr_nodes);
-}
-
 static void send(struct world *w, const struct flight *cause,
 		 const struct proto_action *action, bool fresh)
 {
@@ -195,6 +214,16 @@ static u8 requester_of(const struct flight *f)
 	return proto_is_take(f->msg.event) ? f->msg.requester : f->to;
 }
 
+static bool is_waiting(const struct directory *at, u8 node, u32 txn)
+{
+	unsigned int i;
+
+	for (i = 0; i < at->nr_waiting; i++)
+		if (at->waiting[i].from == node && at->waiting[i].txn == txn)
+			return true;
+	return false;
+}
+
 static bool txn_in_use(const struct world *w, u8 page, u8 node, u32 txn)
 {
 	const struct page *p = &w->page[page];
@@ -202,11 +231,10 @@ static bool txn_in_use(const struct world *w, u8 page, u8 node, u32 txn)
 
 	if (p->node[node].txn == txn)
 		return true;
-	if (p->home.busy_node == node && p->home.busy_txn == txn)
+	if (p->at.home.busy_node == node && p->at.home.busy_txn == txn)
 		return true;
-	for (i = 0; i < p->nr_waiting; i++)
-		if (p->waiting[i].from == node && p->waiting[i].txn == txn)
-			return true;
+	if (is_waiting(&p->at, node, txn) || is_waiting(&p->moving.at, node, txn))
+		return true;
 	for (i = 0; i < w->nr_flights; i++)
 		if (w->flight[i].page == page && w->flight[i].msg.txn == txn &&
 		    requester_of(&w->flight[i]) == node)
@@ -289,7 +317,7 @@ static void do_node_action(struct world *w, const struct flight *cause,
 	case PROTO_ACT_WAKE:
 		break;
 	case PROTO_ACT_POISON:
-		if (p->home.state != PROTO_LOST)
+		if (p->at.home.state != PROTO_LOST)
 			wrong(w, "a page is said to be lost that is not");
 		break;
 	default:
@@ -328,23 +356,23 @@ static void queue_add(struct world *w, struct page *p,
 {
 	unsigned int i;
 
-	for (i = 0; i < p->nr_waiting; i++)
-		if (p->waiting[i].from == msg->from) {
+	for (i = 0; i < p->at.nr_waiting; i++)
+		if (p->at.waiting[i].from == msg->from) {
 			wrong(w, "a node waits twice at home");
 			return;
 		}
-	p->waiting[p->nr_waiting++] = *msg;
+	p->at.waiting[p->at.nr_waiting++] = *msg;
 }
 
-static bool queue_take(struct page *p, struct proto_event *out_msg)
+static bool queue_take(struct directory *at, struct proto_event *out_msg)
 {
-	if (!p->nr_waiting)
+	if (!at->nr_waiting)
 		return false;
-	*out_msg = p->waiting[0];
-	p->nr_waiting--;
-	memmove(&p->waiting[0], &p->waiting[1],
-		p->nr_waiting * sizeof(p->waiting[0]));
-	memset(&p->waiting[p->nr_waiting], 0, sizeof(p->waiting[0]));
+	*out_msg = at->waiting[0];
+	at->nr_waiting--;
+	memmove(&at->waiting[0], &at->waiting[1],
+		at->nr_waiting * sizeof(at->waiting[0]));
+	memset(&at->waiting[at->nr_waiting], 0, sizeof(at->waiting[0]));
 	return true;
 }
 
@@ -392,7 +420,7 @@ static void swap_in_actions(struct proto_actions *acts, u8 a, u8 b)
 static int ask_home(struct world *w, const struct flight *f,
 		    struct proto_actions *acts)
 {
-	struct proto_home *home = &w->page[f->page].home;
+	struct proto_home *home = &w->page[f->page].at.home;
 	struct proto_site site = site_of(w, f->page, f->to);
 	struct proto_event ev = f->msg;
 	u8 a = w->choice, b;
@@ -439,7 +467,7 @@ static void do_home_action(struct world *w, const struct flight *f,
 		queue_add(w, p, &f->msg);
 		break;
 	case PROTO_ACT_NEXT:
-		if (queue_take(p, &next.msg))
+		if (queue_take(&p->at, &next.msg))
 			home_event(w, &next);
 		break;
 	case PROTO_ACT_PULL:
@@ -465,10 +493,35 @@ static void home_event(struct world *w, const struct flight *f)
 		do_home_action(w, f, &acts.act[i]);
 }
 
+static void swap_directory(struct page *p, struct directory *other)
+{
+	struct directory at = p->at;
+
+	p->at = *other;
+	*other = at;
+}
+
+/* To the home of the page, to who becomes it, or to who was it. */
+static void event_at_home(struct world *w, const struct flight *f)
+{
+	struct page *p = &w->page[f->page];
+	struct directory none = { 0 }, *at = &none;
+
+	if (p->moving.phase >= HOME_SHIPPED && f->to == p->moving.to)
+		at = &p->moving.at;
+	else if (site_of(w, f->page, f->to).home == f->to)
+		at = &p->at;
+	if (at != &p->at)
+		swap_directory(p, at);
+	home_event(w, f);
+	if (at != &p->at)
+		swap_directory(p, at);
+}
+
 static void event(struct world *w, const struct flight *f)
 {
 	if (proto_is_for_home(f->msg.event))
-		home_event(w, f);
+		event_at_home(w, f);
 	else
 		node_event(w, f);
 }
@@ -519,7 +572,7 @@ static void check_copies(struct world *w, const struct page *p)
 		wrong(w, "a reader beside a writer");
 	for (n = 0; n < w->nr_flights; n++)
 		fresh += w->flight[n].page == p - w->page && w->flight[n].fresh;
-	if (p->written && !fresh && !w->losing && p->home.state != PROTO_LOST)
+	if (p->written && !fresh && !w->losing && p->at.home.state != PROTO_LOST)
 		wrong(w, "the last written page is lost");
 }
 
@@ -536,10 +589,11 @@ static bool is_dismissed(const struct world *w, const struct page *p, u8 n)
 	return false;
 }
 
-static bool node_agrees(const struct world *w, const struct page *p, u8 n)
+static bool node_agrees(const struct world *w, const struct page *p,
+			const struct proto_home *home, u8 n)
 {
-	bool shares = p->home.state == PROTO_SHARED && p->home.sharers >> n & 1;
-	bool owns = p->home.state == PROTO_EXCL && p->home.owner == n;
+	bool shares = home->state == PROTO_SHARED && home->sharers >> n & 1;
+	bool owns = home->state == PROTO_EXCL && home->owner == n;
 	u8 state = p->node[n].state;
 
 	if (p->node[n].acks)
@@ -570,16 +624,18 @@ static bool node_agrees(const struct world *w, const struct page *p, u8 n)
 /* Between two transactions the directory is exact, not only when all is quiet. */
 static void check_directory(struct world *w, const struct page *p)
 {
+	const struct directory *at =
+		p->moving.phase >= HOME_SHIPPED ? &p->moving.at : &p->at;
 	unsigned int n;
 
-	if (p->home.busy || w->losing)
+	if (at->home.busy || w->losing)
 		return;
-	if (p->home.state == PROTO_UNCACHED && p->written)
+	if (at->home.state == PROTO_UNCACHED && p->written)
 		wrong(w, "the last written page is lost");
-	if (p->nr_waiting)
+	if (at->nr_waiting && !p->moving.phase)
 		wrong(w, "home idles while somebody waits");
 	for (n = 0; n < w->setup->nr_nodes; n++)
-		if (!node_agrees(w, p, n))
+		if (!node_agrees(w, p, &at->home, n))
 			wrong(w, "directory and node disagree");
 }
 
@@ -589,6 +645,18 @@ static void check_page(struct world *w, u8 page)
 	check_directory(w, &w->page[page]);
 }
 
+/* A freeze alone waits for something, and messages bring it. */
+static bool may_move_on(const struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->setup->nr_pages; i++)
+		if (w->page[i].moving.phase > HOME_FREEZES ||
+		    (w->page[i].moving.phase == HOME_FREEZES && !w->page[i].at.home.busy))
+			return true;
+	return false;
+}
+
 /* A step changes one page, or a node of them all. */
 static void check(struct world *w, u8 page, bool all)
 {
@@ -596,7 +664,7 @@ static void check(struct world *w, u8 page, bool all)
 		check_page(w, page);
 	for (page = 0; all && page < w->setup->nr_pages; page++)
 		check_page(w, page);
-	if (!w->nr_flights && !w->losing && !world_is_quiet(w))
+	if (!w->nr_flights && !w->losing && !may_move_on(w) && !world_is_quiet(w))
 		wrong(w, "stuck: no message under way, but somebody waits");
 }
 
@@ -605,7 +673,7 @@ bool world_is_quiet(const struct world *w)
 	unsigned int i, n;
 
 	for (i = 0; i < w->setup->nr_pages; i++) {
-		if (w->page[i].home.busy || w->page[i].nr_waiting)
+		if (w->page[i].at.home.busy || w->page[i].at.nr_waiting || w->page[i].moving.phase)
 			return false;
 		for (n = 0; n < w->setup->nr_nodes; n++)
 			if (proto_is_transient(w->page[i].node[n].state))
@@ -649,6 +717,8 @@ static bool may_choose(const struct world *w, const struct step *step)
 {
 	if (step->kind == STEP_DELIVER)
 		return proto_is_for_home(w->flight[step->index].msg.event);
+	if (step->kind == STEP_THAW)
+		return true;
 	return w->setup->self_at_once && step->node == w->home[step->page];
 }
 
@@ -658,11 +728,14 @@ static unsigned int add_choices(const struct world *w, struct step *out_steps,
 {
 	u8 page = step.kind == STEP_DELIVER ? w->flight[step.index].page :
 					      step.page;
-	const struct proto_home *home = &w->page[page].home;
+	const struct page *p = &w->page[page];
+	bool thaws = step.kind == STEP_THAW;
+	const struct proto_home *home = thaws ? &p->moving.at.home : &p->at.home;
+	u8 node = thaws ? p->moving.to : w->home[page];
 	u64 set = home->sharers;
 	unsigned int nr = 0;
 
-	if (home->state != PROTO_SHARED || set >> w->home[page] & 1 ||
+	if (home->state != PROTO_SHARED || set >> node & 1 ||
 	    !may_choose(w, &step))
 		set = 0;
 	do {
@@ -713,6 +786,48 @@ static unsigned int list_losses(const struct world *w, struct step *out_steps)
 	return nr;
 }
 
+/* Who may learn now that home is elsewhere; the old home is the last one. */
+static bool may_learn(const struct world *w, u8 page, u8 node)
+{
+	const struct moving *moving = &w->page[page].moving;
+	u64 others = all_nodes(w) & ~(1ULL << w->home[page]);
+
+	if (moving->phase != HOME_SHIPPED || moving->known >> node & 1)
+		return false;
+	return node != w->home[page] || (moving->known & others) == others;
+}
+
+static bool may_ship(const struct world *w, u8 page)
+{
+	const struct page *p = &w->page[page];
+
+	return p->moving.phase == HOME_FREEZES &&
+	       (!p->at.home.busy || w->setup->rules->move_bug == SHIP_WHILE_BUSY);
+}
+
+unsigned int world_list_moves(const struct world *w, struct step *out_steps, u8 page)
+{
+	struct step step = { .page = page };
+	unsigned int nr = 0, n;
+
+	for (n = 0; n < w->setup->nr_nodes; n++) {
+		step.node = n;
+		step.kind = STEP_FREEZE;
+		if (!w->page[page].moving.phase && n != w->home[page])
+			out_steps[nr++] = step;
+		step.kind = STEP_LEARN;
+		if (may_learn(w, page, n))
+			out_steps[nr++] = step;
+	}
+	step.kind = STEP_SHIP;
+	if (may_ship(w, page))
+		out_steps[nr++] = step;
+	step.kind = STEP_THAW;
+	if (w->page[page].moving.phase == HOME_LEARNT)
+		nr += add_choices(w, out_steps + nr, step);
+	return nr;
+}
+
 unsigned int world_list_steps(const struct world *w, struct step *out_steps)
 {
 	struct step local[4];
@@ -725,6 +840,8 @@ unsigned int world_list_steps(const struct world *w, struct step *out_steps)
 							 .index = i });
 	if (w->setup->loss)
 		nr += list_losses(w, out_steps + nr);
+	for (i = 0; w->setup->rehome && i < w->setup->nr_pages; i++)
+		nr += world_list_moves(w, out_steps + nr, i);
 	for (i = 0; !w->losing && i < w->setup->nr_pages; i++) {
 		for (n = 0; n < w->setup->nr_nodes; n++) {
 			if (!world_has(w, n))
@@ -755,13 +872,57 @@ static void access_page(struct world *w, const struct step *step)
 		deliver_to_self(w);
 }
 
+/* ---- homes move ---- */
+
+/* The wire carries entries that serve nobody. */
+static void ship_home(struct world *w, u8 page)
+{
+	struct page *p = &w->page[page];
+
+	p->moving.at.home = p->at.home;
+	p->moving.at.home.busy = 0;
+	p->moving.at.home.busy_node = 0;
+	p->moving.at.home.busy_txn = 0;
+	p->moving.phase = HOME_SHIPPED;
+	if (w->setup->rules->move_bug != TELL_OTHERS_BEFORE_NEW_HOME)
+		p->moving.known = 1ULL << p->moving.to;
+}
+
+static void learn_home(struct world *w, u8 page, u8 node)
+{
+	struct page *p = &w->page[page];
+	struct directory old = p->at;
+	struct flight f = { .to = node, .page = page };
+
+	p->moving.known |= 1ULL << node;
+	if (node != w->home[page])
+		return;
+	p->moving.phase = HOME_LEARNT;
+	memset(&p->at, 0, sizeof(p->at));
+	if (w->setup->rules->move_bug == FORGET_WHO_WAITS_AT_OLD_HOME)
+		return;
+	while (queue_take(&old, &f.msg))
+		event_at_home(w, &f);
+}
+
+static void thaw_home(struct world *w, u8 page)
+{
+	struct page *p = &w->page[page];
+	struct flight f = { .to = p->moving.to, .page = page };
+
+	w->home[page] = p->moving.to;
+	p->at = p->moving.at;
+	memset(&p->moving, 0, sizeof(p->moving));
+	if (w->setup->rules->move_bug != FORGET_WHO_WAITS_AT_NEW_HOME &&
+	    queue_take(&p->at, &f.msg))
+		event_at_home(w, &f);
+}
+
 /* ---- loss of a node ---- */
 
 static void forget_home(struct page *p)
 {
-	memset(&p->home, 0, sizeof(p->home));
-	memset(p->waiting, 0, sizeof(p->waiting));
-	p->nr_waiting = 0;
+	memset(&p->at, 0, sizeof(p->at));
 }
 
 static void lose_node(struct world *w, u8 node)
@@ -810,10 +971,10 @@ static void rebuild_page(struct world *w, u8 page, u8 new_home)
 			tell_loss(w, page, n, &holders);
 	if (!known)
 		w->home[page] = new_home;
-	if (w->setup->rules->rebuild(&p->home, &holders, known))
+	if (w->setup->rules->rebuild(&p->at.home, &holders, known))
 		wrong(w, "survivors hold what they cannot hold");
-	memset(p->waiting, 0, sizeof(p->waiting));
-	p->nr_waiting = 0;
+	memset(p->at.waiting, 0, sizeof(p->at.waiting));
+	p->at.nr_waiting = 0;
 }
 
 static void rebuild(struct world *w, u8 new_home)
@@ -848,10 +1009,23 @@ void world_do(struct world *w, const struct step *step)
 		w->choice = 0;
 		rebuild(w, step->choice);
 		break;
+	case STEP_FREEZE:
+		w->page[page].moving.to = step->node;
+		w->page[page].moving.phase = HOME_FREEZES;
+		break;
+	case STEP_SHIP:
+		ship_home(w, page);
+		break;
+	case STEP_LEARN:
+		learn_home(w, page, step->node);
+		break;
+	case STEP_THAW:
+		thaw_home(w, page);
+		break;
 	default:
 		access_page(w, step);
 	}
-	check(w, page, step->kind >= STEP_LOSE);
+	check(w, page, step->kind >= STEP_LOSE && step->kind <= STEP_REBUILD);
 }
 
 /* ---- for people ---- */
@@ -867,7 +1041,15 @@ void world_print_step(const struct world *w, const struct step *step)
 	if (step->kind == STEP_REBUILD)
 		printf("#   the directories are rebuilt; homes that are lost are now at n%u\n",
 		       step->choice);
-	if (step->kind == STEP_LOSE || step->kind == STEP_REBUILD)
+	if (step->kind == STEP_FREEZE)
+		printf("#   the home of p%u freezes, to move to n%u\n", step->page, step->node);
+	if (step->kind == STEP_SHIP)
+		printf("#   the new home of p%u has the directory entry\n", step->page);
+	if (step->kind == STEP_LEARN)
+		printf("#   n%u learns the home of p%u\n", step->node, step->page);
+	if (step->kind == STEP_THAW)
+		printf("#   the new home of p%u serves\n", step->page);
+	if (step->kind == STEP_LOSE || step->kind >= STEP_REBUILD)
 		return;
 	if (step->kind != STEP_DELIVER && step->kind != STEP_FORGET) {
 		printf("#   n%u %s p%u\n", step->node, local[step->kind],
@@ -897,10 +1079,10 @@ void world_print(const struct world *w)
 		const struct page *p = &w->page[i];
 
 		printf("#     p%u: home %s owner n%u sharers %llx busy %s n%u, %u wait;",
-		       i, proto_home_state_name(p->home.state), p->home.owner,
-		       (unsigned long long)p->home.sharers,
-		       p->home.busy ? proto_event_name(p->home.busy) : "no",
-		       p->home.busy_node, p->nr_waiting);
+		       i, proto_home_state_name(p->at.home.state), p->at.home.owner,
+		       (unsigned long long)p->at.home.sharers,
+		       p->at.home.busy ? proto_event_name(p->at.home.busy) : "no",
+		       p->at.home.busy_node, p->at.nr_waiting);
 		for (n = 0; n < w->setup->nr_nodes; n++)
 			printf(" n%u %s %c%s", n,
 			       proto_node_state_name(p->node[n].state),
@@ -937,16 +1119,73 @@ static const u8 *unpack_event(struct proto_event *ev, const u8 *b)
 	return b + 4;
 }
 
+static u8 *pack_directory(u8 *b, const struct directory *at)
+{
+	unsigned int n;
+
+	*b++ = at->home.sharers << 4 | at->home.owner << 2 | at->home.state;
+	*b++ = at->home.busy;
+	*b++ = at->home.busy_node << 4 | at->home.busy_txn;
+	*b++ = at->nr_waiting;
+	for (n = 0; n < at->nr_waiting; n++)
+		b = pack_event(b, &at->waiting[n]);
+	return b;
+}
+
+static const u8 *unpack_directory(struct directory *at, const u8 *b)
+{
+	unsigned int n;
+
+	at->home = (struct proto_home){
+		.sharers = b[0] >> 4,
+		.owner = b[0] >> 2 & 3,
+		.state = b[0] & 3,
+		.busy = b[1],
+		.busy_node = b[2] >> 4,
+		.busy_txn = b[2] & 15,
+	};
+	at->nr_waiting = b[3];
+	b += 4;
+	for (n = 0; n < at->nr_waiting; n++)
+		b = unpack_event(&at->waiting[n], b);
+	return b;
+}
+
+/* Where homes stay, who was asked is no part of the state: see unpack_asked(). */
+static u8 *pack_moving(u8 *b, const struct page *p, unsigned int nr_nodes)
+{
+	unsigned int n;
+
+	*b++ = p->moving.phase << 4 | p->moving.to;
+	*b++ = p->moving.known;
+	if (p->moving.phase >= HOME_SHIPPED)
+		b = pack_directory(b, &p->moving.at);
+	for (n = 0; n < nr_nodes; n++)
+		*b++ = p->node[n].asked;
+	return b;
+}
+
+static const u8 *unpack_moving(struct page *p, const u8 *b, unsigned int nr_nodes)
+{
+	unsigned int n;
+
+	p->moving.phase = b[0] >> 4;
+	p->moving.to = b[0] & 15;
+	p->moving.known = b[1];
+	b += 2;
+	if (p->moving.phase >= HOME_SHIPPED)
+		b = unpack_directory(&p->moving.at, b);
+	for (n = 0; n < nr_nodes; n++)
+		p->node[n].asked = *b++;
+	return b;
+}
+
 static u8 *pack_page(u8 *b, const struct page *p, unsigned int nr_nodes)
 {
 	unsigned int n;
 
-	*b++ = p->home.sharers << 4 | p->home.owner << 2 | p->home.state;
-	*b++ = p->home.busy;
-	*b++ = p->home.busy_node << 4 | p->home.busy_txn;
-	*b++ = p->nr_waiting << 1 | p->written;
-	for (n = 0; n < p->nr_waiting; n++)
-		b = pack_event(b, &p->waiting[n]);
+	b = pack_directory(b, &p->at);
+	*b++ = p->written;
 	for (n = 0; n < nr_nodes; n++) {
 		*b++ = p->node[n].state << 4 | p->node[n].txn;
 		*b++ = p->node[n].acks;
@@ -960,19 +1199,8 @@ static const u8 *unpack_page(struct page *p, const u8 *b, unsigned int nr_nodes)
 {
 	unsigned int n;
 
-	p->home = (struct proto_home){
-		.sharers = b[0] >> 4,
-		.owner = b[0] >> 2 & 3,
-		.state = b[0] & 3,
-		.busy = b[1],
-		.busy_node = b[2] >> 4,
-		.busy_txn = b[2] & 15,
-	};
-	p->nr_waiting = b[3] >> 1;
-	p->written = b[3] & 1;
-	b += 4;
-	for (n = 0; n < p->nr_waiting; n++)
-		b = unpack_event(&p->waiting[n], b);
+	b = unpack_directory(&p->at, b);
+	p->written = *b++;
 	for (n = 0; n < nr_nodes; n++, b += 3) {
 		p->node[n] = (struct proto_node){ .state = b[0] >> 4,
 						  .txn = b[0] & 15,
@@ -991,6 +1219,10 @@ size_t world_pack(const struct world *w, u8 *out_bytes)
 
 	for (i = 0; i < w->setup->nr_pages; i++)
 		b = pack_page(b, &w->page[i], w->setup->nr_nodes);
+	for (i = 0; w->setup->rehome && i < w->setup->nr_pages; i++) {
+		b = pack_moving(b, &w->page[i], w->setup->nr_nodes);
+		*b++ = w->home[i];
+	}
 	for (i = 0; w->setup->loss && i < w->setup->nr_pages; i++)
 		*b++ = w->home[i] << 4 | w->lost << 1 | w->losing;
 	*b++ = w->nr_flights;
@@ -1002,6 +1234,17 @@ size_t world_pack(const struct world *w, u8 *out_bytes)
 	return b - out_bytes;
 }
 
+/* Who has a request under way, has asked the only home there is. */
+static void unpack_asked(struct world *w)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < w->setup->nr_pages; i++)
+		for (n = 0; n < w->setup->nr_nodes; n++)
+			if (proto_is_transient(w->page[i].node[n].state))
+				w->page[i].node[n].asked = w->home[i];
+}
+
 void world_unpack(struct world *w, const struct setup *setup, const u8 *bytes)
 {
 	const u8 *b = bytes;
@@ -1010,11 +1253,17 @@ void world_unpack(struct world *w, const struct setup *setup, const u8 *bytes)
 	world_init(w, setup);
 	for (i = 0; i < setup->nr_pages; i++)
 		b = unpack_page(&w->page[i], b, setup->nr_nodes);
+	for (i = 0; setup->rehome && i < setup->nr_pages; i++) {
+		b = unpack_moving(&w->page[i], b, setup->nr_nodes);
+		w->home[i] = *b++;
+	}
 	for (i = 0; setup->loss && i < setup->nr_pages; i++) {
 		w->home[i] = *b >> 4;
 		w->lost = *b >> 1 & 7;
 		w->losing = *b++ & 1;
 	}
+	if (!setup->rehome)
+		unpack_asked(w);
 	w->nr_flights = *b++;
 	for (i = 0; i < w->nr_flights; i++, b++) {
 		struct flight *f = &w->flight[i];
@@ -1058,6 +1307,31 @@ static void rename_home(struct proto_home *home, u8 page, const u8 *name,
 	home->busy_txn = rename_txn(home->busy_txn, page, name);
 }
 
+static void rename_directory(struct directory *at, u8 page, const u8 *name,
+			     unsigned int nr_nodes)
+{
+	unsigned int n;
+
+	rename_home(&at->home, page, name, nr_nodes);
+	for (n = 0; n < at->nr_waiting; n++)
+		rename_event(&at->waiting[n], page, name);
+}
+
+static void rename_moving(struct moving *moving, u8 page, const u8 *name,
+			  unsigned int nr_nodes)
+{
+	u64 known = 0;
+	unsigned int n;
+
+	if (!moving->phase)
+		return;
+	rename_directory(&moving->at, page, name, nr_nodes);
+	moving->to = name[moving->to];
+	for (n = 0; n < nr_nodes; n++)
+		known |= (moving->known >> n & 1) << name[n];
+	moving->known = known;
+}
+
 static void rename_page(struct world *out_world, const struct world *in_world,
 			u8 page, const u8 *name)
 {
@@ -1066,15 +1340,16 @@ static void rename_page(struct world *out_world, const struct world *in_world,
 	unsigned int n, nr_nodes = in_world->setup->nr_nodes;
 
 	*out = *in;
-	rename_home(&out->home, page, name, nr_nodes);
+	rename_directory(&out->at, page, name, nr_nodes);
+	rename_moving(&out->moving, page, name, nr_nodes);
 	for (n = 0; n < nr_nodes; n++) {
 		out->node[name[n]] = in->node[n];
 		out->node[name[n]].txn =
 			rename_txn(in->node[n].txn, page, name);
+		if (proto_is_transient(in->node[n].state))
+			out->node[name[n]].asked = name[in->node[n].asked];
 		out->copy[name[n]] = in->copy[n];
 	}
-	for (n = 0; n < in->nr_waiting; n++)
-		rename_event(&out->waiting[n], page, name);
 }
 
 static void rename_world(struct world *out, const struct world *in,
@@ -1103,12 +1378,12 @@ static void rename_world(struct world *out, const struct world *in,
 static u32 look_of(const struct world *w, u8 n)
 {
 	const struct page *p = &w->page[0];
-	bool owns = p->home.state == PROTO_EXCL && p->home.owner == n;
-	bool shares = p->home.sharers >> n & 1;
-	bool busy = p->home.busy && p->home.busy_node == n;
+	bool owns = p->at.home.state == PROTO_EXCL && p->at.home.owner == n;
+	bool shares = p->at.home.sharers >> n & 1;
+	bool busy = p->at.home.busy && p->at.home.busy_node == n;
 	unsigned int i;
 
-	for (i = 0; i < p->nr_waiting && p->waiting[i].from != n; i++)
+	for (i = 0; i < p->at.nr_waiting && p->at.waiting[i].from != n; i++)
 		;
 	return world_has(w, n) << 29 | (w->home[0] == n) << 28 |
 	       p->node[n].state << 24 | p->node[n].txn << 20 |

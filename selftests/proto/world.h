@@ -19,7 +19,7 @@
 #define MAX_PAGES 16
 #define MAX_FLIGHTS 4096
 #endif
-#define MAX_STEPS (MAX_FLIGHTS * 4 + MAX_NODES * MAX_PAGES * 5)
+#define MAX_STEPS (MAX_FLIGHTS * 4 + MAX_NODES * MAX_PAGES * 7)
 #define MAX_PACKED 384
 #define MAX_TXN 4 /* names one node needs for one page, and some to spare */
 
@@ -35,6 +35,18 @@ struct rules {
 		    struct proto_actions *out_acts);
 	int (*rebuild)(struct proto_home *home,
 		       const struct proto_holders *holders, bool known);
+	u8 move_bug; /* enum move_bug */
+};
+
+/* How the caller of the rules may move a home wrongly. */
+enum move_bug {
+	MOVE_WELL,
+	SHIP_WHILE_BUSY,
+	SERVE_BEFORE_ALL_KNOW,
+	SERVE_BEFORE_OLD_HOME_KNOWS,
+	FORGET_WHO_WAITS_AT_OLD_HOME,
+	FORGET_WHO_WAITS_AT_NEW_HOME,
+	TELL_OTHERS_BEFORE_NEW_HOME,
 };
 
 extern const struct rules real_rules;
@@ -49,6 +61,7 @@ struct setup {
 	bool loss; /* one node is lost, at any time */
 	const struct rules *rules;
 	bool all_names; /* symmetric states are told apart */
+	bool rehome; /* homes move, at any time */
 };
 
 /* A message on its way. @fresh: the page it carries is the last one written. */
@@ -70,12 +83,33 @@ struct copy {
 	u8 fresh;
 };
 
-struct page {
+/* What the home of a page has. */
+struct directory {
 	struct proto_home home;
-	struct proto_node node[MAX_NODES];
-	struct copy copy[MAX_NODES];
 	struct proto_event waiting[MAX_NODES];
 	u8 nr_waiting;
+};
+
+enum phase {
+	HOME_STAYS,
+	HOME_FREEZES, /* the old home is frozen */
+	HOME_SHIPPED, /* the new home has the entry; nodes learn it, the old home last */
+	HOME_LEARNT, /* all know */
+};
+
+/* A home on its way. */
+struct moving {
+	struct directory at; /* of the new home */
+	u64 known; /* bit n = node n takes @to for home */
+	u8 phase;
+	u8 to;
+};
+
+struct page {
+	struct directory at; /* of the home, or the old home */
+	struct moving moving;
+	struct proto_node node[MAX_NODES];
+	struct copy copy[MAX_NODES];
 	u8 written; /* differs from the zero page */
 	u8 hops[MAX_NODES]; /* of the latest grant; not part of the state */
 };
@@ -102,6 +136,10 @@ enum step_kind {
 	STEP_LOSE,
 	STEP_FORGET,
 	STEP_REBUILD,
+	STEP_FREEZE,
+	STEP_SHIP,
+	STEP_LEARN,
+	STEP_THAW,
 };
 
 /* STEP_STORE is a write through a mapping, which no rule gets to see.
@@ -109,6 +147,8 @@ enum step_kind {
  * nothing new begins. What it had sent may arrive or not (STEP_FORGET), and takes
  * that are put off may be forgotten. When nothing is under way any more, the
  * survivors rebuild the directories (STEP_REBUILD, @choice: the new home).
+ * STEP_FREEZE: the home of the page begins to move to @node; the steps are those of
+ * struct proto_site, one request of dsm/rehome.c each.
  */
 struct step {
 	u8 kind;
@@ -121,6 +161,7 @@ struct step {
 void world_init(struct world *w, const struct setup *setup);
 unsigned int world_list_steps(const struct world *w, struct step *out_steps);
 void world_do(struct world *w, const struct step *step);
+unsigned int world_list_moves(const struct world *w, struct step *out_steps, u8 page); /* of its home */
 bool world_may_arrive(const struct world *w, unsigned int index); /* in order */
 bool world_may_be_forgotten(const struct world *w, unsigned int index);
 
@@ -128,6 +169,12 @@ static inline bool world_has(const struct world *w, unsigned int node)
 {
 	return w->lost != node + 1;
 }
+/* A step that must come in the end, when nothing new begins. */
+static inline bool world_goes_on(const struct step *step)
+{
+	return step->kind == STEP_DELIVER || step->kind >= STEP_SHIP;
+}
+
 void world_print_step(const struct world *w, const struct step *step);
 void world_print(const struct world *w);
 

@@ -189,6 +189,15 @@ int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_b
 	return 0;
 }
 
+int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome)
+{
+	(void)control;
+	if (rehome->vm_id != FIRST_ID)
+		return -EOPNOTSUPP;
+	rehome->out_moved = rehome->from_node == DVMM_ANY_NODE ? rehome->nr_extents : rehome->from_node;
+	return rehome->mem_id > 3 ? -ENOENT : 0;
+}
+
 int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *nr_vcpus)
 {
 	(void)control;

@@ -166,17 +166,34 @@ struct dvmm_vm_budget_on {
 };
 
 /**
+ * struct dvmm_home_range - guest memory at [@start, @start + @bytes) has its home at @node_id
+ * @start, @bytes: guest physical, multiples of 4096; an extent of 2 MiB that begins in
+ *	the range belongs to it
+ * @node_id: a node of the VM
+ */
+struct dvmm_home_range {
+	__u64 start;
+	__u64 bytes;
+	__u32 node_id;
+	__u32 reserved;
+};
+
+#define DVMM_MAX_HOME_RANGES 256
+
+/**
  * struct dvmm_vm_create - DVMM_VM_CREATE: a VM whose origin is this node
  * @uuid: names /dev/dvmm/vm/<uuid>
  * @name: for people
  * @nr_places: entries at @places
- * @home_policy: enum dvmm_home_policy
+ * @home_policy: enum dvmm_home_policy, for memory that @homes do not name
  * @places: user pointer to struct dvmm_vcpu_place; vCPUs not named are local
  * @out_fd: the VM; closing it ends the VM on all nodes
  * @out_vm_id: its number in the cluster
  * @nr_budgets: entries at @budgets
  * @budgets: user pointer to struct dvmm_vm_budget_on, of nodes that have a part; the
  *	others take their default. See DVMM_VM_BUDGET
+ * @nr_homes: entries at @homes, at most DVMM_MAX_HOME_RANGES
+ * @homes: user pointer to struct dvmm_home_range, which do not overlap
  *
  * Needs CAP_SYS_ADMIN. The device node is there when this returns.
  */
@@ -191,8 +208,9 @@ struct dvmm_vm_create {
 	__s32 out_fd;
 	__u32 out_vm_id;
 	__u32 nr_budgets;
-	__u32 reserved;
+	__u32 nr_homes;
 	__u64 budgets;
+	__u64 homes;
 };
 
 /**
@@ -275,6 +293,7 @@ struct dvmm_vcpu_get {
  * @out_bytes: size
  * @out_resident: pages this node holds now
  * @out_metadata: bytes of kernel memory spent on it here, without the pages
+ * @out_homed: bytes whose home is this node, in extents of 2 MiB
  */
 struct dvmm_mem_get {
 	__u32 size;
@@ -286,6 +305,34 @@ struct dvmm_mem_get {
 	__u64 out_metadata;
 	__u32 out_home_policy;
 	__u32 reserved;
+	__u64 out_homed;
+};
+
+#define DVMM_ANY_NODE 0xffffffffU
+
+/**
+ * struct dvmm_mem_rehome - DVMM_MEM_REHOME: move homes of memory, while the VM runs
+ * @vm_id: of a VM whose origin is this node, else EOPNOTSUPP
+ * @mem_id: memory object; 0 = all
+ * @extent: first extent of 2 MiB in the object; 0 with @mem_id 0
+ * @nr_extents: how many; 0 = all that follow
+ * @node_id: the new home, a node of the VM
+ * @from_node: only what has its home there; DVMM_ANY_NODE = wherever it is
+ * @out_moved: extents that have moved, also after a failure
+ *
+ * EBUSY: a page is in use for too long, its home stays where it was. EIO: the VM is
+ * dead, perhaps because a node did not answer. Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_mem_rehome {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 mem_id;
+	__u64 extent;
+	__u64 nr_extents;
+	__u32 node_id;
+	__u32 from_node;
+	__u64 out_moved;
 };
 
 #define DVMM_MEM_TOP_MAX 64
@@ -455,6 +502,7 @@ struct dvmm_event {
 #define DVMM_VM_GET	_IOWR(DVMM_IOC, 0x22, struct dvmm_vm_get)
 #define DVMM_VCPU_GET	_IOWR(DVMM_IOC, 0x23, struct dvmm_vcpu_get)
 #define DVMM_MEM_GET	_IOWR(DVMM_IOC, 0x24, struct dvmm_mem_get)
+#define DVMM_MEM_REHOME	_IOWR(DVMM_IOC, 0x25, struct dvmm_mem_rehome)
 #define DVMM_MEM_TOP	_IOWR(DVMM_IOC, 0x28, struct dvmm_mem_top)
 #define DVMM_VM_BUDGET	_IOWR(DVMM_IOC, 0x29, struct dvmm_vm_budget)
 #define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
