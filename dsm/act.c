@@ -137,10 +137,14 @@ static int pull(struct op *op)
 	return node_event(op, &ev, &none);
 }
 
-static void put_ended(struct op *op)
+/* The request has ended without a grant. */
+static void ended(struct op *op, const struct proto_event *ev)
 {
 	wake_up_all(page_wait_queue(op->ref.page));
-	evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
+	if (ev->event == PROTO_PUT_ACK)
+		evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
+	if (ev->event == PROTO_POISON)
+		fetch_end(ev->txn);
 }
 
 static int act(struct op *op, const struct proto_event *ev,
@@ -169,13 +173,12 @@ static int act(struct op *op, const struct proto_event *ev,
 		next_waiting(op);
 		return 0;
 	case PROTO_ACT_WAKE:
-		put_ended(op);
+		ended(op, ev);
 		return 0;
 	case PROTO_ACT_PULL:
 		return pull(op);
 	case PROTO_ACT_POISON:
-		vm_fail(vm_of(op), -EIO, "page %llu of memory object %u was lost with its node",
-			op->ref.index, op->ref.mem->id);
+		loss_found(&op->ref);
 		return 0;
 	default: /* ZAP, PROTECT: done before the state was stored */
 		return 0;
@@ -203,6 +206,8 @@ static int home_event(struct op *op, const struct proto_event *ev)
 
 	if (!op->ref.home)
 		return -EPROTO;
+	if (loss_drains(vm_of(op)))
+		return 0; /* nobody is served any more */
 	err = proto_home(&site, &op->ref.home->home, ev, &acts);
 	if (err)
 		return err;
@@ -309,6 +314,8 @@ static int prepare(struct op *op, u8 want, u32 *out_txn)
 	*out_txn = 0;
 	if (allows(state, want))
 		return 0;
+	if (loss_is_dealt_with(vm_of(op)))
+		return -EAGAIN;
 	if (!home_is_simple(&op->ref))
 		return fetch_begin(op->ref.mem, op->ref.index, out_txn);
 	*out_txn = FETCH_LOCAL_TXN;
@@ -400,6 +407,8 @@ bool act_evict(struct op *op)
 	enum proto_access none;
 	int err;
 
+	if (loss_is_dealt_with(vm_of(op)))
+		return false;
 	atomic_long_inc(&vm_of(op)->evict.nr_putting);
 	/* Nobody here touches it: when home comes for it, it is not lost in a fight,
 	 * nor is there anybody to wait for who has not used it yet.

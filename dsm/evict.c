@@ -89,6 +89,12 @@ void evict_count(struct dsm_vm *vm, bool at_home, int nr)
 		wake_up_all(&vm->evict.wait);
 }
 
+/* The home of a page that is held here has come here. */
+void evict_homed(struct dsm_vm *vm)
+{
+	atomic_long_inc(&vm->evict.nr_homed);
+}
+
 /* No time to fetch what nobody has asked for. */
 bool evict_is_full(const struct dsm_vm *vm)
 {
@@ -146,7 +152,7 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 	       (state == PROTO_S && ref->home->home.sharers != 1ULL << ref->mem->vm->self);
 }
 
-static void mark(const struct page_ref *ref, bool shared_only)
+static void mark(struct page_ref *ref, bool shared_only)
 {
 	page_lock(ref);
 	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
@@ -160,10 +166,10 @@ static bool put_if_cold(const struct page_ref *ref, bool shared_only)
 	struct op op = { .ref = *ref };
 	bool put = false;
 
-	page_lock(ref);
-	if (may_go(ref, shared_only) && ref->page->flags & PAGE_F_COLD)
+	page_lock(&op.ref);
+	if (may_go(&op.ref, shared_only) && op.ref.page->flags & PAGE_F_COLD)
 		put = act_evict(&op);
-	page_unlock(ref);
+	page_unlock(&op.ref);
 	return put;
 }
 

@@ -13,13 +13,42 @@ struct waiting {
 	struct proto_event ev;
 };
 
-u8 home_of(const struct dsm_mem *mem, u64 index)
+/* As long as no node was lost. */
+static u8 first_home_of(const struct dsm_mem *mem, u64 index)
 {
 	const struct dsm_vm *vm = mem->vm;
 
 	if (mem->home_policy == DVMM_HOME_ORIGIN)
 		return vm->origin;
 	return vm->node[(index / EXTENT_PAGES) % vm->nr_nodes];
+}
+
+u8 home_of(const struct dsm_mem *mem, u64 index)
+{
+	return READ_ONCE(mem->vm->heir[first_home_of(mem, index)]);
+}
+
+/* Its directory was lost with its home. */
+bool home_is_orphan(const struct dsm_mem *mem, u64 index)
+{
+	return READ_ONCE(mem->orphaned_by) >> first_home_of(mem, index) & 1;
+}
+
+/* What had its home at @lost has it at @heir. Nobody asks any home meanwhile. */
+void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir)
+{
+	struct dsm_mem *mem;
+	u32 id = 0;
+	int i;
+
+	for (; (mem = mem_next(vm, &id)); mem_put(mem))
+		WRITE_ONCE(mem->orphaned_by, mem->orphaned_by | 1ULL << lost);
+	/* A directory that is made from now on knows that it is not the first. */
+	smp_wmb();
+	for (i = 0; i < DVMM_MAX_NODES; i++)
+		if (vm->heir[i] == lost)
+			WRITE_ONCE(vm->heir[i], heir);
+	smp_mb(); /* see chunk_make() */
 }
 
 /* Each node has at most one request per page, so the list is short and an

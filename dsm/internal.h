@@ -78,6 +78,39 @@ struct evict {
 	long nr_apart; /* steps the first hand is ahead */
 };
 
+/* ---- loss.c: a node is lost, the others go on ---- */
+
+/* What a survivor has done; each waits for all others before it does the next. */
+enum loss_step {
+	LOSS_SEEN, /* to the origin only: I have lost it */
+	LOSS_FROZEN, /* nothing new begins here; from the origin: do so */
+	LOSS_SETTLED, /* nothing is under way any more; directories are forgotten */
+	LOSS_REBUILT, /* the homes have heard what is held here */
+	LOSS_NR_STEPS,
+};
+
+enum loss_phase {
+	LOSS_NONE,
+	LOSS_DRAINS, /* answers are taken, nothing else */
+	LOSS_REBUILDS, /* of the new epoch; accesses still wait */
+};
+
+struct loss {
+	spinlock_t lock; /* any context but interrupts */
+	u8 phase; /* enum loss_phase; written by the work alone */
+	u8 lost; /* the node that is being dealt with */
+	u64 seen; /* lock; nodes lost that nobody deals with yet */
+	u64 ordered[2]; /* lock; the node the origin has given up, by epoch; 0 or its bit */
+	u64 reached[2][LOSS_NR_STEPS]; /* lock; the nodes that have, by epoch */
+	u32 due_pages[2][DVMM_MAX_NODES]; /* lock; pages they have sent to us, by epoch */
+	atomic_t sent_pages[DVMM_MAX_NODES]; /* ever, as what follows */
+	atomic_t came_pages[DVMM_MAX_NODES];
+	struct wait_queue_head wait; /* for what the others have done */
+	struct work_struct work;
+	u32 found_mem; /* set once: an access to a page that is lost; the VM has failed */
+	u64 found_index;
+};
+
 /* ---- vm.c: the memory of one VM on this node ---- */
 
 struct dsm_vm {
@@ -85,8 +118,11 @@ struct dsm_vm {
 	u8 self;
 	u8 origin;
 	u8 nr_nodes;
-	u8 node[DVMM_MAX_NODES]; /* the set bits of nodes */
-	u64 nodes;
+	u8 node[DVMM_MAX_NODES]; /* the set bits of first_nodes */
+	u8 heir[DVMM_MAX_NODES]; /* home.c: who has the homes that this node had first */
+	u64 first_nodes;
+	u64 nodes; /* without those that are lost */
+	u32 epoch; /* how many are lost; written by the work of loss alone */
 	struct dvmm_stats *stats; /* NULL once it may be gone */
 	const struct dsm_vm_ops *ops;
 	void *priv;
@@ -104,6 +140,7 @@ struct dsm_vm {
 	struct regain regain;
 	struct prefetch prefetch;
 	struct evict evict;
+	struct loss loss;
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
@@ -118,7 +155,6 @@ void vm_get(struct dsm_vm *vm);
 void vm_put(struct dsm_vm *vm);
 __printf(3, 4) void vm_fail(struct dsm_vm *vm, int error, const char *fmt, ...);
 void vm_each(void (*act)(struct dsm_vm *vm, void *arg), void *arg); /* that does not end. Must not sleep */
-void vm_node_lost(u8 node); /* all VMs with a part there fail. May sleep */
 
 static inline bool vm_is_dead(const struct dsm_vm *vm)
 {
@@ -127,7 +163,13 @@ static inline bool vm_is_dead(const struct dsm_vm *vm)
 
 static inline bool vm_has_node(const struct dsm_vm *vm, u8 node)
 {
-	return node < DVMM_MAX_NODES && vm->nodes >> node & 1;
+	return node < DVMM_MAX_NODES && READ_ONCE(vm->nodes) >> node & 1;
+}
+
+/* Or is it lost by now? */
+static inline bool vm_had_node(const struct dsm_vm *vm, u8 node)
+{
+	return node < DVMM_MAX_NODES && vm->first_nodes >> node & 1;
 }
 
 static inline bool vm_is_idle(const struct dsm_vm *vm)
@@ -153,6 +195,7 @@ struct dsm_mem {
 	u32 id;
 	u32 home_policy;
 	u64 nr_pages;
+	u64 orphaned_by; /* home.c: nodes that were lost with the directories they had */
 	struct file *file; /* vm->mems' reference */
 	struct address_space *mapping; /* of the inode; valid while file or a fault is */
 	struct xarray chunks; /* index / CHUNK_PAGES -> struct page_chunk */
@@ -163,6 +206,7 @@ struct dsm_mem {
 struct dsm_mem *mem_add(struct dsm_vm *vm, u32 id, u32 home_policy, u64 bytes); /* vm->lock; also finds an equal one */
 int mem_create(struct dsm_vm *vm, u32 home_policy, u64 bytes, struct dsm_mem **out_mem); /* vm->lock; origin; tells the others */
 struct dsm_mem *mem_find(struct dsm_vm *vm, u32 id); /* caller is in the vm */
+struct dsm_mem *mem_next(struct dsm_vm *vm, u32 *id); /* with a reference: of an id >= *id, which goes behind it; or NULL */
 void mem_get(struct dsm_mem *mem);
 void mem_put(struct dsm_mem *mem);
 void mem_zap_all(struct dsm_mem *mem); /* every mapping loses every page. May sleep */
@@ -212,17 +256,19 @@ struct page_ref {
 	struct dsm_mem *mem;
 	u64 index;
 	struct dsm_page *page;
-	struct dsm_home *home; /* NULL: home is elsewhere */
+	struct dsm_home *home; /* valid under the page lock; NULL: home is elsewhere */
 };
 
 int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref); /* makes the record. May sleep. -ENOMEM */
-void page_lock(const struct page_ref *ref);
+void page_lock(struct page_ref *ref);
 void page_unlock(const struct page_ref *ref);
+void page_lock_barrier(void);
 void page_assert_locked(const struct page_ref *ref);
 struct wait_queue_head *page_wait_queue(const struct dsm_page *page);
 void page_wake_all(void); /* all waiters look again. Any context */
 
 bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* >= *index, which is set to it */
+int page_next(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* a record >= *index, which goes behind it. -ENOENT, -ENOMEM */
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
 void page_drop_frame(const struct page_ref *ref);
 int frame_zap(const struct page_ref *ref); /* -EBUSY: pinned or locked */
@@ -265,6 +311,8 @@ u32 turn_left_us(const struct dsm_vm *vm); /* 0: not ours */
 /* ---- home.c: where the directory is, and who waits there ---- */
 
 u8 home_of(const struct dsm_mem *mem, u64 index);
+bool home_is_orphan(const struct dsm_mem *mem, u64 index);
+void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir);
 int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already */
 bool home_next(struct dsm_home *home, struct proto_event *out_ev);
 bool home_is_simple(const struct page_ref *ref); /* a request of ours ends without the wire */
@@ -304,12 +352,40 @@ bool act_evict(struct op *op); /* false: cannot go now */
 void evict_init_vm(struct dsm_vm *vm);
 void evict_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
 void evict_count(struct dsm_vm *vm, bool at_home, int nr); /* frames came, or went. Any context */
+void evict_homed(struct dsm_vm *vm); /* a page whose home is here now */
 bool evict_is_full(const struct dsm_vm *vm); /* what comes now makes something else go */
 bool evict_has_room(const struct dsm_vm *vm); /* for a last copy that another node wants to be rid of */
 void evict_wait_for_room(struct dsm_vm *vm); /* at most for a while. Killable; the mmap_lock may be held */
 void evict_put_ended(struct dsm_vm *vm, bool kept);
 int evict_init(void);
 void evict_exit(void);
+
+/* ---- loss.c ---- */
+
+void loss_init_vm(struct dsm_vm *vm);
+void loss_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
+void loss_of_link(u8 node); /* for all VMs. May sleep */
+void loss_seen(struct dsm_vm *vm, u8 node); /* a node of it is lost to us. Page lock or none */
+int loss_told(struct dsm_vm *vm, u8 from, const struct dvmm_msg_mem_loss *msg);
+int loss_held(struct dsm_vm *vm, u8 from, const struct dvmm_msg_mem_held *held);
+void loss_found(const struct page_ref *ref); /* an access to a page that is lost: ends the vm */
+void loss_describe(struct dsm_vm *vm); /* adds where the guest has that page to the reason. May sleep */
+bool loss_refuses(struct dsm_vm *vm, const struct proto_event *ev, u32 epoch); /* page lock: not to be handled (any more) */
+void loss_page_sent(struct dsm_vm *vm, u8 to);
+void loss_page_came(struct dsm_vm *vm, u8 from);
+void loss_wake(struct dsm_vm *vm); /* it is dead */
+
+/* Until the survivors have agreed: nothing may be asked of another node. */
+static inline bool loss_is_dealt_with(const struct dsm_vm *vm)
+{
+	return READ_ONCE(vm->loss.phase) != LOSS_NONE;
+}
+
+/* Until the directories are forgotten: home answers nothing. */
+static inline bool loss_drains(const struct dsm_vm *vm)
+{
+	return READ_ONCE(vm->loss.phase) == LOSS_DRAINS;
+}
 
 /* ---- fault.c ---- */
 

@@ -20,67 +20,88 @@ struct page_slot {
 } ____cacheline_aligned_in_smp;
 
 struct page_chunk {
+	struct dsm_home *home; /* CHUNK_PAGES of them, since this node is their home */
 	struct dsm_page page[CHUNK_PAGES];
-	struct dsm_home home[]; /* CHUNK_PAGES at the home, else none */
 };
 
 static struct page_slot *slots;
-static struct kmem_cache *node_chunks;
+static struct kmem_cache *chunks;
 static struct kmem_cache *home_chunks;
 static atomic_long_t nr_frames = ATOMIC_LONG_INIT(0);
 
 /* ---- records ---- */
 
-static size_t chunk_bytes(bool at_home)
-{
-	return offsetof(struct page_chunk, home[at_home ? CHUNK_PAGES : 0]);
-}
+#define HOME_CHUNK_BYTES (CHUNK_PAGES * sizeof(struct dsm_home))
 
 static bool is_home(const struct dsm_mem *mem, u64 index)
 {
 	return home_of(mem, index) == mem->vm->self;
 }
 
-static void chunk_free(struct page_chunk *chunk, bool at_home)
-{
-	kmem_cache_free(at_home ? home_chunks : node_chunks, chunk);
-}
-
 static struct page_chunk *chunk_make(struct dsm_mem *mem, u64 index)
 {
-	bool at_home = is_home(mem, index);
 	struct page_chunk *chunk, *old;
 
-	chunk = kmem_cache_zalloc(at_home ? home_chunks : node_chunks,
-				  GFP_KERNEL);
+	chunk = kmem_cache_zalloc(chunks, GFP_KERNEL);
 	if (!chunk)
 		return NULL;
 	old = xa_cmpxchg(&mem->chunks, index / CHUNK_PAGES, NULL, chunk,
 			 GFP_KERNEL);
 	if (!old) {
-		atomic_long_add(chunk_bytes(at_home), &mem->metadata_bytes);
+		atomic_long_add(sizeof(*chunk), &mem->metadata_bytes);
+		/* Who changes homes sees the chunk, or we see the new home. */
+		smp_mb();
 		return chunk;
 	}
-	chunk_free(chunk, at_home);
+	kmem_cache_free(chunks, chunk);
 	return xa_is_err(old) ? NULL : old;
+}
+
+/* What was at a home that is lost may have been touched, for all we know. */
+static int chunk_become_home(struct dsm_mem *mem, struct page_chunk *chunk, u64 index)
+{
+	struct dsm_home *home = kmem_cache_zalloc(home_chunks, GFP_KERNEL);
+	bool orphan = home_is_orphan(mem, index);
+	int i;
+
+	if (!home)
+		return -ENOMEM;
+	for (i = 0; orphan && i < CHUNK_PAGES; i++)
+		proto_home_forget(&home[i].home, false);
+	if (cmpxchg(&chunk->home, NULL, home))
+		kmem_cache_free(home_chunks, home);
+	else
+		atomic_long_add(HOME_CHUNK_BYTES, &mem->metadata_bytes);
+	return 0;
 }
 
 int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
 {
 	struct page_chunk *chunk = xa_load(&mem->chunks, index / CHUNK_PAGES);
-	unsigned int i = index % CHUNK_PAGES;
 
 	if (!chunk)
 		chunk = chunk_make(mem, index);
 	if (!chunk)
 		return -ENOMEM;
+	if (is_home(mem, index) && !READ_ONCE(chunk->home) &&
+	    chunk_become_home(mem, chunk, index))
+		return -ENOMEM;
 	*out_ref = (struct page_ref){
 		.mem = mem,
 		.index = index,
-		.page = &chunk->page[i],
-		.home = is_home(mem, index) ? &chunk->home[i] : NULL,
+		.page = &chunk->page[index % CHUNK_PAGES],
 	};
 	return 0;
+}
+
+/* Under the page lock, because the home may move. */
+static struct dsm_home *find_home(const struct page_ref *ref)
+{
+	unsigned int i = ref->index % CHUNK_PAGES;
+	struct page_chunk *chunk = container_of(ref->page - i, struct page_chunk, page[0]);
+	struct dsm_home *home = READ_ONCE(chunk->home);
+
+	return home && is_home(ref->mem, ref->index) ? &home[i] : NULL;
 }
 
 bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
@@ -102,18 +123,28 @@ bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_re
 	return false;
 }
 
+int page_next(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
+{
+	unsigned long nr = *index / CHUNK_PAGES;
+
+	if (!xa_find(&mem->chunks, &nr, ULONG_MAX, XA_PRESENT))
+		return -ENOENT;
+	*index = max(*index, (u64)nr * CHUNK_PAGES);
+	return page_get(mem, (*index)++, out_ref);
+}
+
 void page_free_all(struct dsm_mem *mem)
 {
 	struct page_chunk *chunk;
 	unsigned long nr;
-	bool at_home;
 	int i;
 
 	xa_for_each(&mem->chunks, nr, chunk) {
-		at_home = is_home(mem, (u64)nr * CHUNK_PAGES);
-		for (i = 0; at_home && i < CHUNK_PAGES; i++)
+		for (i = 0; chunk->home && i < CHUNK_PAGES; i++)
 			home_free_waiting(&chunk->home[i]);
-		chunk_free(chunk, at_home);
+		if (chunk->home)
+			kmem_cache_free(home_chunks, chunk->home);
+		kmem_cache_free(chunks, chunk);
 		cond_resched();
 	}
 	xa_destroy(&mem->chunks);
@@ -126,9 +157,10 @@ static struct page_slot *slot_of(const struct dsm_page *page)
 	return &slots[hash_ptr(page, NR_LOCKS_SHIFT)];
 }
 
-void page_lock(const struct page_ref *ref)
+void page_lock(struct page_ref *ref)
 {
 	mutex_lock(&slot_of(ref->page)->lock);
+	ref->home = find_home(ref);
 }
 
 void page_unlock(const struct page_ref *ref)
@@ -139,6 +171,17 @@ void page_unlock(const struct page_ref *ref)
 void page_assert_locked(const struct page_ref *ref)
 {
 	lockdep_assert_held(&slot_of(ref->page)->lock);
+}
+
+/* Whoever has a page locked now has unlocked it when this returns. */
+void page_lock_barrier(void)
+{
+	int i;
+
+	for (i = 0; i < 1 << NR_LOCKS_SHIFT; i++) {
+		mutex_lock(&slots[i].lock);
+		mutex_unlock(&slots[i].lock);
+	}
 }
 
 struct wait_queue_head *page_wait_queue(const struct dsm_page *page)
@@ -281,18 +324,18 @@ int page_init(void)
 	if (err)
 		return err;
 	err = -ENOMEM;
-	node_chunks = kmem_cache_create("dvmm_page", chunk_bytes(false), 0, 0,
-					NULL);
-	if (!node_chunks)
+	chunks = kmem_cache_create("dvmm_page", sizeof(struct page_chunk), 0, 0,
+				   NULL);
+	if (!chunks)
 		goto free_slots;
-	home_chunks = kmem_cache_create("dvmm_page_home", chunk_bytes(true), 0,
-					0, NULL);
+	home_chunks = kmem_cache_create("dvmm_page_home", HOME_CHUNK_BYTES, 0, 0,
+					NULL);
 	if (!home_chunks)
-		goto free_node_chunks;
+		goto free_chunks;
 	return 0;
 
-free_node_chunks:
-	kmem_cache_destroy(node_chunks);
+free_chunks:
+	kmem_cache_destroy(chunks);
 free_slots:
 	kvfree(slots);
 	return err;
@@ -305,6 +348,6 @@ void page_exit(void)
 	if (left)
 		pr_err("dvmm-dsm: %ld guest pages are leaked\n", left);
 	kmem_cache_destroy(home_chunks);
-	kmem_cache_destroy(node_chunks);
+	kmem_cache_destroy(chunks);
 	kvfree(slots);
 }

@@ -70,7 +70,8 @@ struct vm {
 	struct kref ref;
 	u32 id; /* origin << 16 | number */
 	u8 origin;
-	u64 nodes; /* bit n = node n has a part */
+	u64 nodes; /* lock for writing; bit n = node n has a part */
+	u64 lost_nodes; /* lock for writing; had a part, and the VM goes on without */
 	u8 uuid[DVMM_UUID_SIZE];
 	char name[DVMM_NAME_SIZE];
 	u32 home_policy;
@@ -111,6 +112,8 @@ struct slot {
 	u64 gpa;
 	u64 bytes;
 	unsigned long hva;
+	struct dsm_segment *segments; /* what it is made of, in order; kfree() */
+	u32 nr_segments;
 };
 
 static inline bool vm_is_origin(const struct vm *vm)
@@ -144,6 +147,7 @@ void vm_put(struct vm *vm);
 u32 vm_count(void);
 /* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
 int vm_next_node(const struct vm *vm, int after);
+u64 vm_vcpu_nodes(const struct vm *vm); /* the origin, and where vCPUs live; any context */
 u8 vm_node_of(const struct vm *vm, u32 vcpu_id); /* by placement; any context */
 int vm_set_state(struct vm *vm, u32 from, u32 to); /* -EBUSY, -EIO: dead */
 bool vm_has_state(struct vm *vm, u32 state);
@@ -200,6 +204,9 @@ bool extension_may_enable(unsigned long cap); /* by KVM_ENABLE_CAP on the VM */
 /* memslot.c: guest memory of the VMM, here and on all slices; callers are the VMM's threads */
 long memslot_set(struct vm *vm, struct file *real, void __user *user);
 long memslot_get_dirty_log(struct vm *vm, struct file *real, void __user *user);
+void memslot_free(struct slot *slot);
+/* the guest has this page of a memory object there; may sleep */
+bool memslot_find(struct vm *vm, u32 mem, u64 offset, u64 *out_gpa);
 int memslot_set_here(struct vm *vm, struct job *job, unsigned long scratch); /* slice: MEMSLOT */
 
 /* ioeventfd.c: doorbells of vCPUs that live elsewhere */

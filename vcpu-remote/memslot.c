@@ -12,52 +12,102 @@
 #include <linux/uaccess.h>
 #include "internal.h"
 
-static int keep_slot(struct vm *vm, u32 id, u64 gpa, u64 bytes, unsigned long hva)
+void memslot_free(struct slot *slot)
 {
-	struct slot *slot = xa_load(&vm->slots, id);
+	if (slot)
+		kfree(slot->segments);
+	kfree(slot);
+}
 
-	if (!slot) {
-		slot = kzalloc(sizeof(*slot), GFP_KERNEL);
-		if (!slot)
-			return -ENOMEM;
-		if (xa_is_err(xa_store(&vm->slots, id, slot, GFP_KERNEL))) {
-			kfree(slot);
-			return -ENOMEM;
-		}
+/* vm->lock is only for memslot_find(). */
+static struct slot *replace_slot(struct vm *vm, u32 id, struct slot *slot)
+{
+	struct slot *old;
+
+	mutex_lock(&vm->lock);
+	old = xa_store(&vm->slots, id, slot, GFP_KERNEL);
+	mutex_unlock(&vm->lock);
+	return old;
+}
+
+static int keep_slot(struct vm *vm, u32 id, const struct slot *like)
+{
+	struct slot *slot = kmemdup(like, sizeof(*like), GFP_KERNEL);
+	struct slot *old;
+
+	if (!slot)
+		return -ENOMEM;
+	slot->segments = kmemdup(like->segments, like->nr_segments * sizeof(*like->segments),
+				 GFP_KERNEL);
+	old = slot->segments ? replace_slot(vm, id, slot) : ERR_PTR(-ENOMEM);
+	if (IS_ERR(old) || xa_is_err(old)) {
+		memslot_free(slot);
+		return -ENOMEM;
 	}
-	*slot = (struct slot){ .gpa = gpa, .bytes = bytes, .hva = hva };
+	memslot_free(old);
 	return 0;
 }
 
 static void forget_slot(struct vm *vm, u32 id)
 {
-	kfree(xa_erase(&vm->slots, id));
+	memslot_free(replace_slot(vm, id, NULL));
+}
+
+/* ---- where the guest has a page ---- */
+
+static bool find_in_slot(const struct slot *slot, u32 mem, u64 offset, u64 *out_gpa)
+{
+	u64 gpa = slot->gpa;
+	u32 i;
+
+	for (i = 0; i < slot->nr_segments; i++) {
+		const struct dsm_segment *segment = &slot->segments[i];
+
+		if (segment->mem == mem && offset >= segment->offset &&
+		    offset - segment->offset < segment->bytes) {
+			*out_gpa = gpa + offset - segment->offset;
+			return true;
+		}
+		gpa += segment->bytes;
+	}
+	return false;
+}
+
+bool memslot_find(struct vm *vm, u32 mem, u64 offset, u64 *out_gpa)
+{
+	struct slot *slot;
+	unsigned long id;
+	bool found = false;
+
+	mutex_lock(&vm->lock);
+	xa_for_each(&vm->slots, id, slot) {
+		found = find_in_slot(slot, mem, offset, out_gpa);
+		if (found)
+			break;
+	}
+	mutex_unlock(&vm->lock);
+	return found;
 }
 
 /* ---- origin ---- */
 
-static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_region *region)
+static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_region *region,
+			  struct slot *slot)
 {
-	struct dsm_segment *segments;
-	u32 nr = 0;
-	int err;
+	int err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
+			    vm->home_policy, slot->segments, &slot->nr_segments);
 
-	segments = kcalloc(DSM_MAX_SEGMENTS, sizeof(*segments), GFP_KERNEL);
-	if (!segments)
-		return -ENOMEM;
-	err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
-			vm->home_policy, segments, &nr);
 	if (err)
 		vm_unsupported(vm, "memory slot %#x of %llu bytes cannot be shared: error %d",
 			       region->slot, region->memory_size, -err);
 	else
-		err = ship_memslot_all(vm, region, segments, nr);
-	kfree(segments);
+		err = ship_memslot_all(vm, region, slot->segments, slot->nr_segments);
 	return err;
 }
 
 static long set_real(struct vm *vm, struct file *real,
-		     const struct kvm_userspace_memory_region *region, void __user *user)
+		     const struct kvm_userspace_memory_region *region, void __user *user,
+		     const struct slot *slot)
 {
 	long err = real_ioctl(real, KVM_SET_USER_MEMORY_REGION, (unsigned long)user);
 
@@ -70,8 +120,27 @@ static long set_real(struct vm *vm, struct file *real,
 		forget_slot(vm, region->slot);
 		return 0;
 	}
-	return keep_slot(vm, region->slot, region->guest_phys_addr,
-			 region->memory_size, region->userspace_addr);
+	return keep_slot(vm, region->slot, slot);
+}
+
+static long add_slot(struct vm *vm, struct file *real,
+		     const struct kvm_userspace_memory_region *region, void __user *user)
+{
+	struct slot slot = {
+		.gpa = region->guest_phys_addr,
+		.bytes = region->memory_size,
+		.hva = region->userspace_addr,
+		.segments = kcalloc(DSM_MAX_SEGMENTS, sizeof(*slot.segments), GFP_KERNEL),
+	};
+	long err;
+
+	if (!slot.segments)
+		return -ENOMEM;
+	err = adopt_and_ship(vm, region, &slot);
+	if (!err)
+		err = set_real(vm, real, region, user, &slot);
+	kfree(slot.segments);
+	return err;
 }
 
 static long set_slot(struct vm *vm, struct file *real, void __user *user)
@@ -84,10 +153,9 @@ static long set_slot(struct vm *vm, struct file *real, void __user *user)
 	if (!region.memory_size && !xa_load(&vm->slots, region.slot))
 		return -EINVAL;
 	if (region.memory_size)
-		err = adopt_and_ship(vm, &region);
-	else
-		err = ship_memslot_all(vm, &region, NULL, 0);
-	return err ?: set_real(vm, real, &region, user);
+		return add_slot(vm, real, &region, user);
+	err = ship_memslot_all(vm, &region, NULL, 0);
+	return err ?: set_real(vm, real, &region, user, NULL);
 }
 
 long memslot_set(struct vm *vm, struct file *real, void __user *user)
@@ -221,20 +289,30 @@ static struct dsm_segment *take_segments(const struct dvmm_wire_segment *wire, u
 	return segments;
 }
 
-static long map_here(struct vm *vm, const struct dvmm_wire_segment *wire, u32 nr,
-		     u64 expected, unsigned long *out_hva)
+static long map_here(struct vm *vm, struct slot *slot)
 {
-	struct dsm_segment *segments = take_segments(wire, nr);
 	u64 bytes = 0;
-	long err;
 	u32 i;
 
-	if (!segments)
-		return -ENOMEM;
-	for (i = 0; i < nr; i++)
-		bytes += segments[i].bytes;
-	err = bytes == expected ? dsm_map(vm->dsm, segments, nr, out_hva) : -EINVAL;
-	kfree(segments);
+	for (i = 0; i < slot->nr_segments; i++)
+		bytes += slot->segments[i].bytes;
+	return bytes == slot->bytes ? dsm_map(vm->dsm, slot->segments, slot->nr_segments,
+					      &slot->hva) : -EINVAL;
+}
+
+static long map_and_set(struct vm *vm, struct kvm_userspace_memory_region *region,
+			struct slot *slot, unsigned long scratch)
+{
+	long err = map_here(vm, slot);
+
+	if (err)
+		return err;
+	region->userspace_addr = slot->hva;
+	err = set_region(vm, region, scratch);
+	if (!err)
+		err = keep_slot(vm, region->slot, slot);
+	if (err)
+		vm_munmap(slot->hva, slot->bytes);
 	return err;
 }
 
@@ -242,18 +320,17 @@ static long add_here(struct vm *vm, struct kvm_userspace_memory_region *region,
 		     const struct dvmm_wire_segment *wire, u32 nr,
 		     unsigned long scratch)
 {
-	unsigned long hva;
-	long err = map_here(vm, wire, nr, region->memory_size, &hva);
+	struct slot slot = {
+		.gpa = region->guest_phys_addr,
+		.bytes = region->memory_size,
+		.segments = take_segments(wire, nr),
+		.nr_segments = nr,
+	};
+	long err = -ENOMEM;
 
-	if (err)
-		return err;
-	region->userspace_addr = hva;
-	err = set_region(vm, region, scratch);
-	if (!err)
-		err = keep_slot(vm, region->slot, region->guest_phys_addr,
-				region->memory_size, hva);
-	if (err)
-		vm_munmap(hva, region->memory_size);
+	if (slot.segments)
+		err = map_and_set(vm, region, &slot, scratch);
+	kfree(slot.segments);
 	return err;
 }
 

@@ -43,6 +43,8 @@ STAT(put_backoffs, VM, COUNT, "Pages that could not be put away because they wer
 STAT(pulls, VM, COUNT, "Pages fetched here, their home, because their owner had no room")
 STAT(room_waits, VM, COUNT, "Faults that waited for room")
 STAT(evict_rests, VM, COUNT, "Times nothing could be put away although the budget was exceeded")
+STAT(messages_stale, VM, COUNT, "Coherence messages dropped because a node was lost since they were sent")
+STAT(nodes_lost, VM, COUNT, "Nodes lost that the VM could do without")
 STAT(fault_wait_ns, VM, NS, "Time faults waited for other nodes")
 STAT(pages_resident, VM, COUNT, "Pages held now")
 STAT(apic_captured, VM, COUNT, "APIC messages seen on this node")

@@ -141,7 +141,13 @@ struct dvmm_link_get {
 	char out_reason[DVMM_REASON_SIZE];
 };
 
-/** struct dvmm_vcpu_place - @vcpu_id (the id given to KVM_CREATE_VCPU) lives on @node_id */
+/**
+ * struct dvmm_vcpu_place - @vcpu_id (the id given to KVM_CREATE_VCPU) lives on @node_id
+ *
+ * DVMM_NO_VCPU: the node lends its memory only. The VM can do without it as long as
+ * nobody touches a page of which it had the only copy.
+ */
+#define DVMM_NO_VCPU 0xffffffff
 struct dvmm_vcpu_place {
 	__u32 vcpu_id;
 	__u32 node_id;
