@@ -38,14 +38,17 @@ static bool needs(const struct dsm_vm *vm, u8 node)
 	return vm->ops && vm->ops->needs_node && vm->ops->needs_node(vm->priv, node);
 }
 
-/* False: another one is lost as well, and nobody has dealt with that yet. */
-static bool note(struct loss *loss, u8 node)
+/* False: another one is lost as well, and that is not dealt with yet. */
+static bool note(struct dsm_vm *vm, u8 node)
 {
-	bool alone;
+	struct loss *loss = &vm->loss;
+	bool alone = true;
 
 	spin_lock(&loss->lock);
-	alone = loss->phase == LOSS_NONE && !(loss->seen & ~bit(node));
-	loss->seen |= bit(node);
+	if (vm_has_node(vm, node)) {
+		alone = loss->phase == LOSS_NONE && !(loss->seen & ~bit(node));
+		loss->seen |= bit(node);
+	}
 	spin_unlock(&loss->lock);
 	return alone;
 }
@@ -58,8 +61,8 @@ void loss_seen(struct dsm_vm *vm, u8 node)
 		vm_fail(vm, -ESTALE, "lost node %u, the origin", node);
 	else if (needs(vm, node))
 		vm_fail(vm, -ENOTCONN, "lost node %u", node);
-	else if (!note(&vm->loss, node))
-		vm_fail(vm, -ENOTCONN, "lost node %u, and another one before that was dealt with",
+	else if (!note(vm, node))
+		vm_fail(vm, -ENOTCONN, "lost node %u before the loss of another one was dealt with",
 			node);
 	else
 		queue_work(system_unbound_wq, &vm->loss.work);
@@ -187,6 +190,7 @@ static void freeze(struct dsm_vm *vm, u8 lost)
  */
 bool loss_refuses(struct dsm_vm *vm, const struct proto_event *ev, u32 epoch)
 {
+	/* Pairs with settle(): not the old phase with the new epoch, nor the reverse. */
 	bool drains = smp_load_acquire(&vm->loss.phase) == LOSS_DRAINS;
 
 	if ((u16)epoch == (u16)READ_ONCE(vm->epoch) && vm_has_node(vm, ev->from) &&
@@ -302,7 +306,8 @@ static int report_send(struct report *report)
 	report->nr = 0;
 	if (left <= 0 || vm_is_dead(vm))
 		return -ETIMEDOUT;
-	return dvmm_link_request(report->home, &msg, NULL, 0, NULL, jiffies_to_msecs(left));
+	return dvmm_link_request(report->home, &msg, NULL, 0, NULL,
+				 max(jiffies_to_msecs(left), 1U));
 }
 
 static int report_add(struct report *report, u8 home, u64 index, u8 state)
@@ -385,8 +390,9 @@ int loss_held(struct dsm_vm *vm, u8 from, const struct dvmm_msg_mem_held *held)
 {
 	struct dsm_mem *mem = mem_find(vm, le32_to_cpu(held->mem));
 
-	if (!vm_has_node(vm, from) || smp_load_acquire(&vm->loss.phase) != LOSS_REBUILDS ||
-	    le32_to_cpu(held->epoch) != vm->epoch)
+	/* Its sender knows that we have settled. */
+	if (!vm_has_node(vm, from) || READ_ONCE(vm->loss.phase) != LOSS_REBUILDS ||
+	    le32_to_cpu(held->epoch) != READ_ONCE(vm->epoch))
 		return -ESTALE;
 	if (!mem)
 		return -EPROTO;
