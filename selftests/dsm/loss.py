@@ -131,7 +131,7 @@ def sums(nodes):
 
 
 def churn(nodes, seconds, reader=None):
-    """Some add to all pages, another one only reads: it never holds the only copy."""
+    """Some add to all pages, another one only reads: it never has, or sends, the only copy."""
     for node in nodes:
         node.tell(f"churn {seconds} {'read' if node is reader else 'add'}")
 

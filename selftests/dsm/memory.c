@@ -12,7 +12,8 @@
  *   write PAGE VALUE | read PAGE one word
  *   fill SEED [FROM NR]          one word of each page of the memory, or of some
  *   verify SEED [FROM NR]        SEED "zero": it is 0
- *   churn SECONDS add|read       threads add to, or read, random pages of the memory
+ *   churn SECONDS add|read       threads add to random pages of the memory, or read those
+ *                                that have their home elsewhere (policy interleave)
  *   sum                          what they have added, what is there
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
  *   remap | protect              munmap and mmap again is the kernel's; mprotect
@@ -289,6 +290,12 @@ struct churn {
 
 static uint64_t *added;
 
+/* A home that holds a page sends it itself, and what is on its way may be the only copy. */
+static int is_homed_here(uint64_t page)
+{
+	return page / 512 % total == self_id - 1;
+}
+
 static void *churn_thread(void *arg)
 {
 	struct churn *churn = arg;
@@ -296,6 +303,8 @@ static void *churn_thread(void *arg)
 
 	while (now_us() < churn->end_us) {
 		page = rand_r(&churn->seed) % nr_pages;
+		if (!churn->adds && is_homed_here(page))
+			continue;
 		if (!churn->adds) {
 			seen += *word(&memory, page, CHURN_WORD);
 			continue;
