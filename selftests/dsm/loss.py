@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A node that lent memory is lost, the others go on: loss.py [kernel]. Three hosts, no guest."""
+"""A node that lent memory is lost, the others go on: loss.py [kernel[+kernel]]. Three hosts, no guest."""
 
 import os
 import re
@@ -198,7 +198,8 @@ def link_cut(tap, bed):
 
 def main(kernel="6.1"):
     tap = Tap()
-    with Testbed(hosts=3, kernel=kernel, cpus=1, mem="1G") as bed:
+    kernels = (kernel.split("+") * 3)[:3]
+    with Testbed(hosts=3, kernel=kernels, cpus=1, mem="1G") as bed:
         link_cut(tap, bed)
         quiet(tap, bed)
         again(bed, bed.hosts[2])
