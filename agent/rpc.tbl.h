@@ -8,7 +8,7 @@ METHOD(link_list, "link.list", "", "links of this node")
 METHOD(vm_list, "vm.list", "", "VMs with a part on this node")
 METHOD(vm_info, "vm.info", "vm (name, UUID or id)", "one VM")
 METHOD(vm_create, "vm.create",
-       "name?, uuid?, places: [{vcpu, node}], home?, homes?: [{start, bytes, node}], budgets?: [{node, size}], keep?",
+       "name?, uuid?, places: [{vcpu?, node}], home?, homes?: [{start, bytes, node}], budgets?: [{node, size}], keep?",
        "the VM, and its fd")
 METHOD(vm_open, "vm.open", "vm (kept)", "the fd of its device, for a VMM")
 METHOD(vm_take, "vm.take", "vm (kept)", "the fd that owns it; the agent no longer keeps it")

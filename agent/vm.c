@@ -479,13 +479,14 @@ static int fill_place(struct request *request, json_t *place, struct dvmm_vcpu_p
 	json_t *vcpu = json_object_get(place, "vcpu");
 	const char *name = json_string_value(json_object_get(place, "node"));
 
-	if (!json_is_integer(vcpu) || json_integer_value(vcpu) < 0 ||
+	if ((vcpu && !json_is_integer(vcpu)) || json_integer_value(vcpu) < 0 ||
 	    json_integer_value(vcpu) >= DVMM_MAX_VCPUS || !name) {
-		request_fail(request, RPC_INVALID, "a place is {\"vcpu\": 0..%d, \"node\": NAME}",
+		request_fail(request, RPC_INVALID,
+			     "a place is {\"vcpu\": 0..%d, \"node\": NAME}, without \"vcpu\" for memory only",
 			     DVMM_MAX_VCPUS - 1);
 		return -EINVAL;
 	}
-	ret_place->vcpu_id = json_integer_value(vcpu);
+	ret_place->vcpu_id = vcpu ? json_integer_value(vcpu) : DVMM_NO_VCPU;
 	return find_node(request, name, &ret_place->node_id);
 }
 

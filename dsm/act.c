@@ -129,10 +129,12 @@ static int pull(struct op *op)
 	return node_event(op, &ev, &none);
 }
 
-/* Without a grant: a Put, or a request that nobody will serve. */
+/* Without a grant: a Put, or a request that nobody will serve. At a loss loss.c ends it. */
 static void request_ended(struct op *op, const struct proto_event *ev)
 {
 	wake_up_all(page_wait_queue(op->ref.page));
+	if (ev->event == PROTO_LOSS)
+		return;
 	if (ev->txn == FETCH_PUT_TXN)
 		evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
 	else
@@ -170,8 +172,7 @@ static int act(struct op *op, const struct proto_event *ev,
 	case PROTO_ACT_PULL:
 		return pull(op);
 	case PROTO_ACT_POISON:
-		vm_fail(vm_of(op), -EIO, "page %llu of memory object %u was lost with its node",
-			op->ref.index, op->ref.mem->id);
+		loss_found(&op->ref);
 		return 0;
 	default: /* ZAP, PROTECT: done before the state was stored */
 		return 0;
@@ -198,6 +199,8 @@ static int home_event(struct op *op, const struct proto_event *ev)
 	struct proto_actions acts;
 	int err;
 
+	if (loss_drains(vm_of(op)))
+		return 0; /* nobody is served any more */
 	err = proto_home(&op->ref.site, home, ev, &acts);
 	if (err)
 		return err;
@@ -321,6 +324,8 @@ static int prepare(struct op *op, u8 want, u32 *out_txn)
 	*out_txn = 0;
 	if (allows(state, want))
 		return 0;
+	if (loss_is_dealt_with(vm_of(op)))
+		return -EAGAIN;
 	if (!home_is_simple(&op->ref))
 		return fetch_begin(op->ref.mem, op->ref.index, out_txn);
 	*out_txn = FETCH_LOCAL_TXN;
@@ -413,6 +418,8 @@ bool act_evict(struct op *op)
 	enum proto_access none;
 	int err;
 
+	if (loss_is_dealt_with(vm_of(op)))
+		return false;
 	atomic_long_inc(&vm_of(op)->evict.nr_putting);
 	/* Nobody here touches it: when home comes for it, it is not lost in a fight,
 	 * nor is there anybody to wait for who has not used it yet.

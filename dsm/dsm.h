@@ -16,11 +16,20 @@ struct dsm_vm; /* the memory of one VM on this node */
  * @is_idle: no vCPU of this node runs now, so that contended pages may go at once.
  *	May be NULL. Called under locks: must not sleep; a guess will do
  * @failed: memory is lost or a peer broke a rule: the VM cannot go on. Any sleepable
- *	context; called at most once; must not call dsm_vm_destroy() itself
+ *	context; called at most once; must not call dsm_vm_destroy() itself. -ESTALE: this
+ *	node has lost the origin, or the others go on without it
+ * @needs_node: the VM cannot go on without @node, whatever is left of its memory. NULL:
+ *	no node but the origin is needed. Called under locks: must not sleep
+ * @node_lost: the VM goes on without @node: nothing may be asked of it any more. May be
+ *	NULL. May sleep; a message or fault may wait for it
+ * @describe: for people: where the guest has this page. May be NULL. May sleep
  */
 struct dsm_vm_ops {
 	bool (*is_idle)(void *priv);
 	void (*failed)(void *priv, int error, const char *reason);
+	bool (*needs_node)(void *priv, u8 node);
+	void (*node_lost)(void *priv, u8 node);
+	void (*describe)(void *priv, u32 mem, u64 offset, char *out_text, size_t room);
 };
 
 /**

@@ -98,8 +98,8 @@ static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf)
 /* Looked at without the lock: whoever waited asks the rules again. */
 static bool is_settled(const struct page_ref *ref)
 {
-	return !proto_is_transient(READ_ONCE(ref->page->node.state)) ||
-	       vm_is_dead(ref->mem->vm);
+	return (!proto_is_transient(READ_ONCE(ref->page->node.state)) &&
+		!loss_is_dealt_with(ref->mem->vm)) || vm_is_dead(ref->mem->vm);
 }
 
 static void complain(const struct page_ref *ref)
@@ -112,7 +112,7 @@ static void complain(const struct page_ref *ref)
 }
 
 /* Ends by the answer, a fatal signal, or the death of the VM: dsm_vm_kill(), or
- * any of its nodes is lost. Return: 0 or -ERESTARTSYS
+ * the loss of a node it cannot do without. Return: 0 or -ERESTARTSYS
  */
 int fault_wait(const struct page_ref *ref)
 {

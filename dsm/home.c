@@ -32,20 +32,50 @@ static u8 lookup(const struct dsm_mem *mem, u64 extent)
 		       home_by_policy(mem->vm, mem->home_policy, extent);
 }
 
-u8 home_of(const struct dsm_mem *mem, u64 index)
+/* As long as no node was lost. */
+static u8 first_home_of(const struct dsm_mem *mem, u64 index)
 {
 	return lookup(mem, index / HOME_EXTENT_PAGES) & ~FROZEN;
 }
 
+u8 home_of(const struct dsm_mem *mem, u64 index)
+{
+	return READ_ONCE(mem->vm->heir[first_home_of(mem, index)]);
+}
+
 struct proto_site home_site(const struct dsm_mem *mem, u64 index)
 {
-	u8 home = lookup(mem, index / HOME_EXTENT_PAGES);
+	u8 first = lookup(mem, index / HOME_EXTENT_PAGES);
+	u8 self = mem->vm->self;
 
 	return (struct proto_site){
-		.self = mem->vm->self,
-		.home = home & ~FROZEN,
-		.frozen = home & FROZEN && (home & ~FROZEN) == mem->vm->self,
+		.self = self,
+		.home = READ_ONCE(mem->vm->heir[first & ~FROZEN]),
+		.frozen = first == (self | FROZEN),
 	};
+}
+
+/* Its directory was lost with its home. */
+bool home_is_orphan(const struct dsm_mem *mem, u64 index)
+{
+	return READ_ONCE(mem->orphaned_by) >> first_home_of(mem, index) & 1;
+}
+
+/* What had its home at @lost has it at @heir. Nobody asks any home meanwhile. */
+void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir)
+{
+	struct dsm_mem *mem;
+	u32 id = 0;
+	int i;
+
+	for (; (mem = mem_next(vm, &id)); mem_put(mem))
+		WRITE_ONCE(mem->orphaned_by, mem->orphaned_by | 1ULL << lost);
+	/* A directory that is made from now on knows that it is not the first. */
+	smp_wmb();
+	for (i = 0; i < DVMM_MAX_NODES; i++)
+		if (vm->heir[i] == lost)
+			WRITE_ONCE(vm->heir[i], heir);
+	page_synchronize();
 }
 
 u64 home_nr_extents(u64 bytes)
@@ -58,7 +88,7 @@ u64 home_nr_here(const struct dsm_mem *mem)
 	u64 nr = home_nr_extents(mem->nr_pages << PAGE_SHIFT), i, here = 0;
 
 	for (i = 0; i < nr; i++)
-		here += (lookup(mem, i) & ~FROZEN) == mem->vm->self;
+		here += home_of(mem, i * HOME_EXTENT_PAGES) == mem->vm->self;
 	return here;
 }
 

@@ -85,6 +85,38 @@ struct evict {
 /* ---- heat.c: the pages that nodes fight over ---- */
 
 struct heat;
+/* ---- loss.c: a node is lost, the others go on ---- */
+
+/* What a survivor has done; each waits for all others before it does the next. */
+enum loss_step {
+	LOSS_SEEN, /* to the origin only: I have lost it */
+	LOSS_FROZEN, /* nothing new begins here; from the origin: do so */
+	LOSS_SETTLED, /* nothing is under way any more; directories are forgotten */
+	LOSS_REBUILT, /* the homes have heard what is held here */
+	LOSS_NR_STEPS,
+};
+
+enum loss_phase {
+	LOSS_NONE,
+	LOSS_DRAINS, /* answers are taken, nothing else */
+	LOSS_REBUILDS, /* of the new epoch; accesses still wait */
+};
+
+struct loss {
+	spinlock_t lock; /* any context but interrupts */
+	u8 phase; /* enum loss_phase; written by the work alone */
+	u8 lost; /* the node that is being dealt with */
+	u64 seen; /* lock; nodes lost that nobody deals with yet */
+	u64 ordered[2]; /* lock; the node the origin has given up, by epoch; 0 or its bit */
+	u64 reached[2][LOSS_NR_STEPS]; /* lock; the nodes that have, by epoch */
+	u32 due_pages[2][DVMM_MAX_NODES]; /* lock; pages they have sent to us, by epoch */
+	atomic_t sent_pages[DVMM_MAX_NODES]; /* ever, as what follows */
+	atomic_t came_pages[DVMM_MAX_NODES];
+	struct wait_queue_head wait; /* for what the others have done */
+	struct work_struct work;
+	u32 found_mem; /* set once: an access to a page that is lost; the VM has failed */
+	u64 found_index;
+};
 
 /* ---- vm.c: the memory of one VM on this node ---- */
 
@@ -93,8 +125,11 @@ struct dsm_vm {
 	u8 self;
 	u8 origin;
 	u8 nr_nodes;
-	u8 node[DVMM_MAX_NODES]; /* the set bits of nodes */
-	u64 nodes;
+	u8 node[DVMM_MAX_NODES]; /* the set bits of first_nodes */
+	u8 heir[DVMM_MAX_NODES]; /* home.c: who has the homes that this node had first */
+	u64 first_nodes;
+	u64 nodes; /* without those that are lost */
+	u32 epoch; /* how many are lost; written by the work of loss alone */
 	struct dvmm_stats *stats; /* NULL once it may be gone */
 	const struct dsm_vm_ops *ops;
 	void *priv;
@@ -116,6 +151,7 @@ struct dsm_vm {
 
 	struct mutex rehome_lock; /* one extent moves at a time; held over requests; origin */
 	struct wait_queue_head home_quiet; /* a page of a frozen extent is served no more */
+	struct loss loss;
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
@@ -130,7 +166,6 @@ void vm_get(struct dsm_vm *vm);
 void vm_put(struct dsm_vm *vm);
 __printf(3, 4) void vm_fail(struct dsm_vm *vm, int error, const char *fmt, ...);
 void vm_each(void (*act)(struct dsm_vm *vm, void *arg), void *arg); /* that does not end. Must not sleep */
-void vm_node_lost(u8 node); /* all VMs with a part there fail. May sleep */
 
 static inline bool vm_is_dead(const struct dsm_vm *vm)
 {
@@ -139,7 +174,13 @@ static inline bool vm_is_dead(const struct dsm_vm *vm)
 
 static inline bool vm_has_node(const struct dsm_vm *vm, u8 node)
 {
-	return node < DVMM_MAX_NODES && vm->nodes >> node & 1;
+	return node < DVMM_MAX_NODES && READ_ONCE(vm->nodes) >> node & 1;
+}
+
+/* Or is it lost by now? */
+static inline bool vm_had_node(const struct dsm_vm *vm, u8 node)
+{
+	return node < DVMM_MAX_NODES && vm->first_nodes >> node & 1;
 }
 
 static inline bool vm_is_idle(const struct dsm_vm *vm)
@@ -166,6 +207,7 @@ struct dsm_mem {
 	u32 home_policy;
 	u8 *homes; /* NULL: by home_policy; home.c */
 	u64 nr_pages;
+	u64 orphaned_by; /* home.c: nodes that were lost with the directories they had */
 	struct file *file; /* vm->mems' reference */
 	struct address_space *mapping; /* of the inode; valid while file or a fault is */
 	struct xarray chunks; /* index / CHUNK_PAGES -> struct page_chunk */
@@ -186,6 +228,7 @@ struct dsm_mem *mem_add(struct dsm_vm *vm, const struct mem_config *config); /* 
 int mem_create(struct dsm_vm *vm, struct mem_config *config, struct dsm_mem **out_mem); /* vm->lock; origin; tells the others */
 bool mem_is_equal(const struct dsm_mem *mem, u32 home_policy, u64 bytes);
 struct dsm_mem *mem_find(struct dsm_vm *vm, u32 id); /* caller is in the vm */
+struct dsm_mem *mem_next(struct dsm_vm *vm, u32 *id); /* with a reference: of an id >= *id, which goes behind it; or NULL */
 void mem_get(struct dsm_mem *mem);
 void mem_put(struct dsm_mem *mem);
 void mem_zap_all(struct dsm_mem *mem); /* every mapping loses every page. May sleep */
@@ -250,6 +293,7 @@ void page_wake_all(void); /* all waiters look again. Any context */
 
 bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* >= *index, which is set to it */
 bool page_next_homed(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* likewise; has a directory entry */
+int page_next(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* a record >= *index, which goes behind it. -ENOENT, -ENOMEM */
 void page_free_homes(struct dsm_mem *mem, u64 first, u64 nr); /* nobody uses them any more */
 void page_count_homed(const struct page_ref *ref); /* home has changed */
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
@@ -305,6 +349,8 @@ void home_table_by_ranges(const struct dsm_vm *vm, u8 *table, u64 bytes, u64 gpa
 			  const struct dsm_homes *homes);
 int home_set(struct dsm_mem *mem, u64 extent, u8 node, bool frozen); /* -ENOMEM. May sleep */
 void home_table_free(struct dsm_mem *mem);
+bool home_is_orphan(const struct dsm_mem *mem, u64 index);
+void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir);
 int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already */
 bool home_next(struct dsm_home *home, struct proto_event *out_ev);
 bool home_is_simple(const struct page_ref *ref); /* a request of ours ends without the wire */
@@ -368,6 +414,33 @@ void heat_taken(const struct page_ref *ref, u8 requester); /* page lock; the sta
 void heat_missed(const struct page_ref *ref, u8 want); /* needs the wire */
 void heat_waited(const struct page_ref *ref, u64 ns);
 void heat_put_off(const struct page_ref *ref); /* a take */
+/* ---- loss.c ---- */
+
+void loss_init_vm(struct dsm_vm *vm);
+void loss_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
+void loss_of_link(u8 node); /* for all VMs. May sleep */
+void loss_seen(struct dsm_vm *vm, u8 node); /* a node of it is lost to us. Page lock or none */
+int loss_told(struct dsm_vm *vm, u8 from, const struct dvmm_msg_mem_loss *msg);
+int loss_held(struct dsm_vm *vm, u8 from, const struct dvmm_msg_mem_held *held);
+void loss_found(const struct page_ref *ref); /* an access to a page that is lost: ends the vm */
+bool loss_is_near(struct dsm_vm *vm); /* rehome_lock: homes must not move now */
+void loss_describe(struct dsm_vm *vm); /* adds where the guest has that page to the reason. May sleep */
+bool loss_refuses(struct dsm_vm *vm, const struct proto_event *ev, u32 epoch); /* page lock: not to be handled (any more) */
+void loss_page_sent(struct dsm_vm *vm, u8 to);
+void loss_page_came(struct dsm_vm *vm, u8 from);
+void loss_wake(struct dsm_vm *vm); /* it is dead */
+
+/* Until the survivors have agreed: nothing may be asked of another node. */
+static inline bool loss_is_dealt_with(const struct dsm_vm *vm)
+{
+	return READ_ONCE(vm->loss.phase) != LOSS_NONE;
+}
+
+/* Until the directories are forgotten: home answers nothing. */
+static inline bool loss_drains(const struct dsm_vm *vm)
+{
+	return READ_ONCE(vm->loss.phase) == LOSS_DRAINS;
+}
 
 /* ---- fault.c ---- */
 

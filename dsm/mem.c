@@ -64,6 +64,20 @@ struct dsm_mem *mem_find(struct dsm_vm *vm, u32 id)
 	return xa_load(&vm->mems, id);
 }
 
+struct dsm_mem *mem_next(struct dsm_vm *vm, u32 *id)
+{
+	unsigned long at = *id;
+	struct dsm_mem *mem;
+
+	xa_lock(&vm->mems);
+	mem = xa_find(&vm->mems, &at, U32_MAX, XA_PRESENT);
+	if (mem)
+		mem_get(mem);
+	xa_unlock(&vm->mems);
+	*id = at + 1;
+	return mem;
+}
+
 static bool is_valid(u32 id, u32 home_policy, u64 bytes)
 {
 	return id && bytes && bytes <= MEM_MAX_BYTES && PAGE_ALIGNED(bytes) &&

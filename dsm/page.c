@@ -57,13 +57,27 @@ static struct page_chunk *chunk_make(struct dsm_mem *mem, u64 index)
 	return xa_is_err(old) ? NULL : old;
 }
 
-static struct home_chunk *chunk_home(struct dsm_mem *mem, struct page_chunk *chunk, gfp_t flags)
+/* What was at a home that is lost may have been touched, for all we know. */
+static struct home_chunk *home_chunk_make(const struct dsm_mem *mem, u64 index, gfp_t flags)
+{
+	struct home_chunk *home = kmem_cache_zalloc(home_chunks, flags);
+	bool orphan = home_is_orphan(mem, index);
+	int i;
+
+	for (i = 0; home && orphan && i < CHUNK_PAGES; i++)
+		proto_home_forget(&home->home[i].home, false);
+	return home;
+}
+
+/* This node is home of @index. */
+static struct home_chunk *chunk_home(struct dsm_mem *mem, struct page_chunk *chunk, u64 index,
+				     gfp_t flags)
 {
 	struct home_chunk *home = READ_ONCE(chunk->home), *old;
 
 	if (home)
 		return home;
-	home = kmem_cache_zalloc(home_chunks, flags);
+	home = home_chunk_make(mem, index, flags);
 	if (!home)
 		return NULL;
 	old = cmpxchg(&chunk->home, NULL, home);
@@ -84,7 +98,7 @@ int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
 		chunk = chunk_make(mem, index);
 	if (!chunk)
 		return -ENOMEM;
-	if (home_of(mem, index) == mem->vm->self && !chunk_home(mem, chunk, GFP_KERNEL))
+	if (home_of(mem, index) == mem->vm->self && !chunk_home(mem, chunk, index, GFP_KERNEL))
 		return -ENOMEM;
 	*out_ref = (struct page_ref){
 		.mem = mem,
@@ -133,6 +147,16 @@ bool page_next_homed(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
 		return true;
 	}
 	return false;
+}
+
+int page_next(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
+{
+	unsigned long nr = *index / CHUNK_PAGES;
+
+	if (!xa_find(&mem->chunks, &nr, ULONG_MAX, XA_PRESENT))
+		return -ENOENT;
+	*index = max(*index, (u64)nr * CHUNK_PAGES);
+	return page_get(mem, (*index)++, out_ref);
 }
 
 static void chunk_free_home(struct dsm_mem *mem, struct page_chunk *chunk)
@@ -188,7 +212,7 @@ void page_lock(struct page_ref *ref)
 	ref->home = NULL;
 	if (ref->site.home != ref->site.self)
 		return;
-	home = chunk_home(ref->mem, chunk_of(ref), GFP_KERNEL | __GFP_NOFAIL);
+	home = chunk_home(ref->mem, chunk_of(ref), ref->index, GFP_KERNEL | __GFP_NOFAIL);
 	ref->home = &home->home[ref->index % CHUNK_PAGES];
 }
 

@@ -762,22 +762,48 @@ int proto_home(const struct proto_site *site, struct proto_home *home,
 	}
 }
 
-int proto_home_rebuild(struct proto_home *home,
-		       const struct proto_holders *holders, bool known)
+void proto_home_forget(struct proto_home *home, bool known)
 {
 	bool untouched = known && home->state == PROTO_UNCACHED;
 
-	if (nr_bits(holders->owners) > 1 || (holders->owners && holders->readers) ||
-	    (untouched && (holders->owners || holders->readers)))
+	*home = (struct proto_home){
+		.state = untouched ? PROTO_UNCACHED : PROTO_LOST,
+	};
+}
+
+int proto_home_heard(struct proto_home *home, u8 node, u8 state)
+{
+	if (!is_node(node) || home->busy)
 		return -EPROTO;
-	*home = (struct proto_home){ .state = untouched ? PROTO_UNCACHED : PROTO_LOST };
-	if (holders->owners) {
-		set_owner(home, __builtin_ctzll(holders->owners));
-	} else if (holders->readers) {
+	if (state == PROTO_S &&
+	    (home->state == PROTO_LOST ||
+	     (home->state == PROTO_SHARED && !is_sharer(home, node)))) {
 		home->state = PROTO_SHARED;
-		home->sharers = holders->readers;
+		home->sharers |= bit(node);
+		return 0;
 	}
-	return 0;
+	if (proto_can_write(state) && home->state == PROTO_LOST) {
+		set_owner(home, node);
+		return 0;
+	}
+	return -EPROTO;
+}
+
+int proto_home_rebuild(struct proto_home *home,
+		       const struct proto_holders *holders, bool known)
+{
+	struct proto_home next = *home;
+	u64 readers = holders->readers, owners = holders->owners;
+	int err = 0;
+
+	proto_home_forget(&next, known);
+	for (; readers && !err; readers &= readers - 1)
+		err = proto_home_heard(&next, __builtin_ctzll(readers), PROTO_S);
+	for (; owners && !err; owners &= owners - 1)
+		err = proto_home_heard(&next, __builtin_ctzll(owners), PROTO_M);
+	if (!err)
+		*home = next;
+	return err;
 }
 
 /* ---- names ---- */

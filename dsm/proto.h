@@ -334,6 +334,23 @@ int proto_home(const struct proto_site *site, struct proto_home *home,
 	       const struct proto_event *ev, struct proto_actions *out_acts);
 
 /**
+ * proto_home_forget() - nobody holds the page, as far as home knows now
+ * @home: as it was; all zero at a new home
+ * @known: @home is the entry of before: the home has survived
+ *
+ * First step of proto_home_rebuild(), for who hears of the holders one by one.
+ */
+void proto_home_forget(struct proto_home *home, bool known);
+
+/**
+ * proto_home_heard() - after proto_home_forget(): what one survivor holds
+ * @state: PROTO_S, PROTO_E or PROTO_M
+ *
+ * Return: 0, or -EPROTO when survivors cannot hold that.
+ */
+int proto_home_heard(struct proto_home *home, u8 node, u8 state);
+
+/**
  * struct proto_holders - what the survivors hold of a page, after PROTO_LOSS
  * @readers: bit n = node n is in PROTO_S
  * @owners: bit n = node n is in PROTO_E or PROTO_M

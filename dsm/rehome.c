@@ -9,6 +9,9 @@
  * which two nodes serve a page, or at which a forward comes from a node that its
  * receiver does not hold for home. Why that is enough is proven in selftests/proto.
  *
+ * Homes do not move while the loss of a node is dealt with, and a node that is lost
+ * while one moves ends the VM (loss.c).
+ *
  * Until the new home has the entries a failure leaves home where it was. Later it
  * stops the VM: who knows what is not known here.
  */
@@ -424,7 +427,7 @@ static int tell_all(const struct extent *extent, u8 from, u8 to)
 	int i, err = 0;
 
 	for (i = 0; i < vm->nr_nodes && !err; i++)
-		if (vm->node[i] != from && vm->node[i] != to)
+		if (vm->node[i] != from && vm->node[i] != to && vm_has_node(vm, vm->node[i]))
 			err = learn_at(extent, vm->node[i], to);
 	err = err ?: learn_at(extent, from, to);
 	return err ?: learn_at(extent, to, to);
@@ -443,6 +446,9 @@ static int move_extent(const struct extent *extent, u8 to, struct entries *entri
 
 	if (from == to)
 		return 0;
+	/* What is not in the directory there is lost, and would be zero at another home. */
+	if (home_is_orphan(extent->mem, first_page(extent)))
+		return -EOPNOTSUPP;
 	err = freeze_at(extent, from, entries);
 	if (!err)
 		err = install_at(extent, to, entries);
@@ -484,7 +490,8 @@ static void move_work(struct work_struct *work)
 	struct dsm_vm *vm = vm_of(&move->extent);
 
 	mutex_lock(&vm->rehome_lock);
-	move->err = move_extent(&move->extent, move->to, &move->entries);
+	move->err = loss_is_near(vm) ? -EBUSY :
+				       move_extent(&move->extent, move->to, &move->entries);
 	mutex_unlock(&vm->rehome_lock);
 	vm_get(vm);
 	mem_put(move->extent.mem);

@@ -9,13 +9,15 @@
 
 /* ---- out ---- */
 
-/* A message that cannot be sent would leave a page in between for ever. */
+/* A message that cannot be sent would leave a page in between for ever: its node
+ * is lost.
+ */
 static int sent(struct dsm_vm *vm, u8 node, int err)
 {
 	if (err == -ENOBUFS)
 		dvmm_link_fail(node, "too many messages wait");
 	else if (err)
-		vm_fail(vm, err, "no link to node %u", node);
+		loss_seen(vm, node);
 	return err;
 }
 
@@ -29,6 +31,7 @@ int serve_send(struct dsm_mem *mem, u64 index, u8 node,
 		.grant = ev->grant,
 		.acks = ev->acks,
 		.flags = ev->flags,
+		.epoch = cpu_to_le16(mem->vm->epoch),
 		.txn = cpu_to_le32(ev->txn),
 		.page = cpu_to_le64(index),
 	};
@@ -45,6 +48,7 @@ int serve_send(struct dsm_mem *mem, u64 index, u8 node,
 int serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev,
 		    struct page *frame)
 {
+	loss_page_sent(mem->vm, node);
 	return sent(mem->vm, node,
 		    dvmm_link_send_page(node, proto_data_to_imm(ev), frame));
 }
@@ -100,9 +104,13 @@ static int announce(struct dsm_mem *mem, const struct dvmm_wire_home_run *runs, 
 	int i, err;
 
 	for (i = 0; i < vm->nr_nodes; i++) {
-		if (vm->node[i] == vm->self)
+		if (vm->node[i] == vm->self || !vm_has_node(vm, vm->node[i]))
 			continue;
 		err = announce_to(mem, vm->node[i], runs, nr_runs);
+		if (err == -ENOTCONN)
+			loss_seen(vm, vm->node[i]);
+		if (err == -ENOTCONN && !vm_is_dead(vm))
+			continue;
 		if (err) {
 			pr_err("dvmm-dsm: vm %x: node %u does not take memory object %u: error %d\n",
 			       vm->id, vm->node[i], mem->id, err);
@@ -132,12 +140,13 @@ int serve_announce(struct dsm_mem *mem)
 
 /* ---- in ---- */
 
-static int handle(struct op *op, const struct proto_event *ev)
+static int handle(struct op *op, const struct proto_event *ev, u32 epoch)
 {
 	int err;
 
 	page_lock(&op->ref);
-	if (vm_is_dead(op->ref.mem->vm))
+	if (vm_is_dead(op->ref.mem->vm) ||
+	    loss_refuses(op->ref.mem->vm, ev, epoch))
 		err = 0;
 	else if (proto_is_take(ev->event) && op->ref.page->flags & PAGE_F_TAKE)
 		err = -EPROTO;
@@ -168,18 +177,18 @@ static int vm_proto(struct dsm_vm *vm, u8 from,
 		.txn = le32_to_cpu(payload->txn),
 	};
 
-	if (!vm_has_node(vm, from) || !mem || index >= mem->nr_pages)
+	if (!mem || index >= mem->nr_pages)
 		return -EPROTO;
 	if (proto_class_of(ev.event) == PROTO_CLASS_LOCAL ||
 	    ev.event == PROTO_DATA)
 		return -EPROTO;
-	if (proto_is_take(ev.event) && !vm_has_node(vm, ev.requester))
+	if (proto_is_take(ev.event) && !vm_had_node(vm, ev.requester))
 		return -EPROTO;
 	if (page_get(mem, index, &op.ref)) {
 		vm_fail(vm, -ENOMEM, "no memory for a page record");
 		return 0;
 	}
-	return handle(&op, &ev);
+	return handle(&op, &ev, le16_to_cpu(payload->epoch));
 }
 
 /* A VM that is not here has just ended: its late messages are no error. */
@@ -194,7 +203,7 @@ static int proto_message(u8 from, const struct dvmm_msg_hdr *hdr,
 	vm = vm_find(le32_to_cpu(hdr->vm));
 	if (!vm)
 		return 0;
-	err = vm_proto(vm, from, payload);
+	err = vm_had_node(vm, from) ? vm_proto(vm, from, payload) : -EPROTO;
 	vm_leave(vm);
 	return err;
 }
@@ -213,6 +222,45 @@ static int take_runs(const struct dsm_vm *vm, struct mem_config *config,
 		return 0;
 	kvfree(config->homes);
 	return -EINVAL;
+}
+
+static int loss_message(u8 from, const struct dvmm_msg_hdr *hdr,
+			const void *payload, size_t len)
+{
+	struct dsm_vm *vm;
+	int err;
+
+	if (len != sizeof(struct dvmm_msg_mem_loss))
+		return -EPROTO;
+	vm = vm_find(le32_to_cpu(hdr->vm));
+	if (!vm)
+		return 0;
+	err = loss_told(vm, from, payload);
+	vm_leave(vm);
+	return err;
+}
+
+static bool held_is_sound(const struct dvmm_msg_mem_held *held, size_t len)
+{
+	return len >= sizeof(*held) && !held->reserved &&
+	       len - sizeof(*held) == (u64)le32_to_cpu(held->nr) * sizeof(__le64);
+}
+
+static int held_message(u8 from, const struct dvmm_msg_hdr *hdr,
+			const void *payload, size_t len)
+{
+	struct dsm_vm *vm;
+	int err = -ENOENT;
+
+	if (!held_is_sound(payload, len))
+		return -EPROTO;
+	vm = vm_find(le32_to_cpu(hdr->vm));
+	if (vm) {
+		err = loss_held(vm, from, payload);
+		vm_leave(vm);
+	}
+	dvmm_link_reply(from, le32_to_cpu(hdr->req), err, NULL, 0);
+	return err == -EPROTO ? err : 0;
 }
 
 static int vm_mem_add(struct dsm_vm *vm, u8 from,
@@ -268,6 +316,10 @@ static int serve_message(u8 from, const struct dvmm_msg_hdr *hdr,
 	case DVMM_MSG_MEM_INSTALL:
 	case DVMM_MSG_MEM_HOME:
 		return rehome_message(from, hdr, payload, len);
+	case DVMM_MSG_MEM_LOSS:
+		return loss_message(from, hdr, payload, len);
+	case DVMM_MSG_MEM_HELD:
+		return held_message(from, hdr, payload, len);
 	default:
 		return -EPROTO;
 	}
@@ -279,15 +331,17 @@ static int mem_page(struct dsm_mem *mem, u64 index,
 	struct op op = {};
 	int err;
 
-	if (!vm_has_node(mem->vm, ev->from))
+	if (!vm_had_node(mem->vm, ev->from))
 		return -EPROTO;
 	if (page_get(mem, index, &op.ref)) {
 		vm_fail(mem->vm, -ENOMEM, "no memory for a page record");
 		return 0;
 	}
 	op.frame = *frame;
-	err = handle(&op, ev);
+	/* Its request tells the epoch: none outlives the one it began in. */
+	err = handle(&op, ev, mem->vm->epoch);
 	*frame = op.frame;
+	loss_page_came(mem->vm, ev->from);
 	return err;
 }
 
@@ -326,7 +380,7 @@ static int serve_page(u8 from, u32 imm, struct page *page)
 
 static void serve_link_lost(u8 node)
 {
-	vm_node_lost(node);
+	loss_of_link(node);
 }
 
 static const struct dvmm_service service = {

@@ -15,6 +15,7 @@ struct take {
 	u64 index;
 	struct proto_event ev;
 	u32 backoff_us;
+	u32 epoch; /* of the VM; what is of an older one is forgotten */
 	struct hrtimer timer;
 	struct work_struct work;
 };
@@ -31,11 +32,13 @@ static void take_free(struct take *take)
 static void retry(const struct take *take, struct op *op)
 {
 	struct proto_event ev = take->ev;
-	int err;
+	int err = 0;
 
 	page_lock(&op->ref);
-	op->ref.page->flags &= ~PAGE_F_TAKE;
-	err = act_event(op, &ev);
+	if (!loss_refuses(op->ref.mem->vm, &ev, take->epoch)) {
+		op->ref.page->flags &= ~PAGE_F_TAKE;
+		err = act_event(op, &ev);
+	}
 	page_unlock(&op->ref);
 	if (err)
 		vm_fail(op->ref.mem->vm, err, "node %u broke a rule: %s of page %llu",
@@ -94,6 +97,7 @@ void take_defer(struct op *op, const struct proto_event *ev, u32 us)
 	page_assert_locked(&op->ref);
 	op->take = NULL;
 	take->ev = *ev;
+	take->epoch = op->ref.mem->vm->epoch;
 	op->ref.page->flags |= PAGE_F_TAKE;
 	if (!us) {
 		us = take->backoff_us;

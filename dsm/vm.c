@@ -23,6 +23,7 @@ static void vm_make_dead(struct dsm_vm *vm)
 	WRITE_ONCE(vm->dead, true);
 	page_wake_all();
 	wake_up_all(&vm->home_quiet);
+	loss_wake(vm);
 }
 
 static void fail_work(struct work_struct *work)
@@ -30,6 +31,7 @@ static void fail_work(struct work_struct *work)
 	struct dsm_vm *vm = container_of(work, struct dsm_vm, fail_work);
 
 	vm_zap_all(vm);
+	loss_describe(vm);
 	if (vm->ops && vm->ops->failed)
 		vm->ops->failed(vm->priv, vm->fail_error, vm->fail_reason);
 }
@@ -62,19 +64,6 @@ void vm_each(void (*act)(struct dsm_vm *vm, void *arg), void *arg)
 		vm_leave(vm);
 	}
 	rcu_read_unlock();
-}
-
-static void fail_if_there(struct dsm_vm *vm, void *arg)
-{
-	u8 node = *(u8 *)arg;
-
-	if (vm_has_node(vm, node))
-		vm_fail(vm, -ENOTCONN, "lost node %u", node);
-}
-
-void vm_node_lost(u8 node)
-{
-	vm_each(fail_if_there, &node);
 }
 
 bool vm_enter(struct dsm_vm *vm)
@@ -130,9 +119,11 @@ static void vm_list_nodes(struct dsm_vm *vm)
 {
 	u8 node;
 
-	for (node = 0; node < DVMM_MAX_NODES; node++)
+	for (node = 0; node < DVMM_MAX_NODES; node++) {
+		vm->heir[node] = node;
 		if (vm_has_node(vm, node))
 			vm->node[vm->nr_nodes++] = node;
+	}
 }
 
 struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
@@ -149,6 +140,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	vm->self = dvmm_node_self();
 	vm->origin = origin;
 	vm->nodes = nodes;
+	vm->first_nodes = nodes;
 	vm->stats = stats;
 	vm->ops = ops;
 	vm->priv = priv;
@@ -163,6 +155,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	regain_init(&vm->regain);
 	prefetch_init(&vm->prefetch);
 	evict_init_vm(vm);
+	loss_init_vm(vm);
 	vm_list_nodes(vm);
 
 	err = heat_init_vm(vm);
@@ -212,6 +205,7 @@ void dsm_vm_destroy(struct dsm_vm *vm)
 	wait_for_completion(&vm->idle);
 	flush_work(&vm->fail_work);
 	evict_end_vm(vm);
+	loss_end_vm(vm);
 	fetch_end_all(vm);
 	WRITE_ONCE(vm->stats, NULL);
 	vm_drop_mems(vm);

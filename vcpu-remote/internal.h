@@ -70,7 +70,8 @@ struct vm {
 	struct kref ref;
 	u32 id; /* origin << 16 | number */
 	u8 origin;
-	u64 nodes; /* bit n = node n has a part */
+	u64 nodes; /* lock for writing; bit n = node n has a part */
+	u64 lost_nodes; /* lock for writing; had a part, and the VM goes on without */
 	u8 uuid[DVMM_UUID_SIZE];
 	char name[DVMM_NAME_SIZE];
 	struct dsm_homes homes; /* origin: homes.range is kvmalloc'ed */
@@ -158,6 +159,7 @@ void vm_put(struct vm *vm);
 u32 vm_count(void);
 /* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
 int vm_next_node(const struct vm *vm, int after);
+u64 vm_vcpu_nodes(const struct vm *vm); /* the origin, and where vCPUs live; any context */
 u8 vm_node_of(const struct vm *vm, u32 vcpu_id); /* by placement; any context */
 int vm_set_state(struct vm *vm, u32 from, u32 to); /* -EBUSY, -EIO: dead */
 bool vm_has_state(struct vm *vm, u32 state);

@@ -35,7 +35,7 @@ struct irq_item {
 struct irq_route {
 	struct apic_tap tap;
 	struct vm *vm; /* outlives the route */
-	u64 peers; /* all nodes of the VM but this */
+	u64 peers; /* all nodes with vCPUs of the VM but this */
 	struct irq_work work;
 	struct work_struct lost; /* a message was: the guest would hang */
 	raw_spinlock_t lock; /* innermost */
@@ -319,7 +319,7 @@ int irq_vm_start(struct vm *vm)
 	if (!route)
 		return -ENOMEM;
 	route->vm = vm;
-	route->peers = vm->nodes & ~BIT_ULL(dvmm_node_self());
+	route->peers = vm_vcpu_nodes(vm) & ~BIT_ULL(dvmm_node_self());
 	route->tap.kvm = vm->kvm;
 	route->tap.hear = irq_capture;
 	init_irq_work(&route->work, send_items);

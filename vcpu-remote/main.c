@@ -48,6 +48,9 @@ static int apic_message(struct vm *vm, u8 from, const struct dvmm_msg_apic *apic
 static int vm_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 		      const void *payload, size_t len)
 {
+	/* It does not know yet, or takes only a link for lost. */
+	if (vm->lost_nodes & BIT_ULL(from))
+		return 0;
 	if (!(vm->nodes & BIT_ULL(from)))
 		return -EPROTO;
 	switch (le16_to_cpu(hdr->type)) {

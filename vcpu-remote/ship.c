@@ -89,6 +89,13 @@ static void die_of_slice(struct vm *vm, int node, const char *what, int err)
 	vm_die(vm, err, reason);
 }
 
+/* Is the error of a request to @node only that it is lost, and can the VM do without? */
+static bool is_dispensable(const struct vm *vm, int node, int err)
+{
+	return READ_ONCE(vm->lost_nodes) & BIT_ULL(node) ||
+	       (err == -ENOTCONN && !(vm_vcpu_nodes(vm) & BIT_ULL(node)));
+}
+
 /* Done here already: a slice that cannot follow has another machine than ours. */
 int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped)
 {
@@ -97,7 +104,7 @@ int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped)
 	for (node = vm_next_node(vm, -1); node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node)) {
 		err = ship_vm_ioctl(vm, node, shipped);
-		if (err) {
+		if (err && !is_dispensable(vm, node, err)) {
 			die_of_slice(vm, node, name, err);
 			return err;
 		}
@@ -161,6 +168,8 @@ int ship_memslot_all(struct vm *vm,
 	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node)) {
 		err = request(vm, node, &msg, NULL, 0, NULL);
+		if (is_dispensable(vm, node, err))
+			err = 0;
 		if (err)
 			die_of_slice(vm, node, "a memslot", err);
 	}

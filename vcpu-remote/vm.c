@@ -29,8 +29,11 @@ static int check_places(const struct vm_config *config, u8 *node_of)
 	for (i = 0; i < config->nr_places; i++) {
 		const struct dvmm_vcpu_place *place = &config->places[i];
 
+		if (place->node_id >= DVMM_MAX_NODES)
+			return -EINVAL;
+		if (place->vcpu_id == DVMM_NO_VCPU)
+			continue;
 		if (place->vcpu_id >= DVMM_MAX_VCPUS ||
-		    place->node_id >= DVMM_MAX_NODES ||
 		    node_of[place->vcpu_id] != DVMM_NO_NODE)
 			return -EINVAL;
 		node_of[place->vcpu_id] = place->node_id;
@@ -50,7 +53,8 @@ static int add_vcpus(struct vm *vm)
 	for (i = 0; i < vm->nr_places; i++) {
 		const struct dvmm_vcpu_place *place = &vm->places[i];
 
-		if (!vm_is_origin(vm) && place->node_id != dvmm_node_self())
+		if (place->vcpu_id == DVMM_NO_VCPU ||
+		    (!vm_is_origin(vm) && place->node_id != dvmm_node_self()))
 			continue;
 		vcpu = vcpu_add(vm, place->vcpu_id, place->node_id);
 		if (IS_ERR(vcpu))
@@ -59,9 +63,10 @@ static int add_vcpus(struct vm *vm)
 	return 0;
 }
 
+/* -ESTALE: this node is out, the VM perhaps is not. */
 static void memory_failed(void *priv, int error, const char *reason)
 {
-	vm_die(priv, error, reason);
+	vm_end(priv, error, reason, error != -ESTALE);
 }
 
 static bool all_halted(struct kvm *kvm)
@@ -89,9 +94,36 @@ static bool memory_is_idle(void *priv)
 	return idle;
 }
 
+static bool memory_needs_node(void *priv, u8 node)
+{
+	return vm_vcpu_nodes(priv) & BIT_ULL(node);
+}
+
+/* Both before its slice would be missed: nothing is sent to it from now on. */
+static void memory_lost_node(void *priv, u8 node)
+{
+	struct vm *vm = priv;
+
+	mutex_lock(&vm->lock);
+	WRITE_ONCE(vm->lost_nodes, vm->lost_nodes | BIT_ULL(node));
+	WRITE_ONCE(vm->nodes, vm->nodes & ~BIT_ULL(node));
+	mutex_unlock(&vm->lock);
+}
+
+static void memory_describe(void *priv, u32 mem, u64 offset, char *out_text, size_t room)
+{
+	u64 gpa = memslot_gpa(priv, mem, offset >> PAGE_SHIFT);
+
+	if (gpa != DVMM_NO_GPA)
+		snprintf(out_text, room, ", guest address %#llx", gpa);
+}
+
 static const struct dsm_vm_ops memory_ops = {
 	.is_idle = memory_is_idle,
 	.failed = memory_failed,
+	.needs_node = memory_needs_node,
+	.node_lost = memory_lost_node,
+	.describe = memory_describe,
 };
 
 static int make_parts(struct vm *vm, u64 budget)
@@ -260,6 +292,17 @@ int vm_next_node(const struct vm *vm, int after)
 	return node;
 }
 
+u64 vm_vcpu_nodes(const struct vm *vm)
+{
+	u64 nodes = BIT_ULL(vm->origin);
+	u32 i;
+
+	for (i = 0; i < vm->nr_places; i++)
+		if (vm->places[i].vcpu_id != DVMM_NO_VCPU)
+			nodes |= BIT_ULL(vm->places[i].node_id);
+	return nodes;
+}
+
 u8 vm_node_of(const struct vm *vm, u32 vcpu_id)
 {
 	return vcpu_id < DVMM_MAX_VCPUS ? vm->node_of[vcpu_id] : vm->origin;
@@ -423,6 +466,9 @@ void vm_stop(struct vm *vm, const char *reason)
 	vm_end(vm, 0, reason, true);
 }
 
+/* A node that lent memory only is dsm's to deal with: memory_lost_node(). Without
+ * the origin this node is out; whether the VM is, the others know.
+ */
 void vm_lost_node(u8 node)
 {
 	char reason[48];
@@ -432,8 +478,8 @@ void vm_lost_node(u8 node)
 	snprintf(reason, sizeof(reason), "node %u is lost", node);
 	for (; (vm = vm_find_from(id)); vm_put(vm)) {
 		id = vm->id + 1;
-		if (vm->nodes & BIT_ULL(node))
-			vm_die(vm, -ENOTCONN, reason);
+		if (vm_vcpu_nodes(vm) & BIT_ULL(node))
+			vm_end(vm, -ENOTCONN, reason, node != vm->origin);
 	}
 }
 

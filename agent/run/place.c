@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* agent/run/place.c - parses a placement of vCPUs. Pure. */
+/* agent/run/place.c - parses a placement of vCPUs, and of memory. Pure. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +10,13 @@ struct parser {
 	const char *at;
 	char *why;
 	size_t why_size;
+	const char *example;
 };
 
 static int complain(struct parser *parser, const char *what)
 {
-	snprintf(parser->why, parser->why_size, "%s: '%s' (as in 0=n1,1-3=n2)", what, parser->at);
+	snprintf(parser->why, parser->why_size, "%s: '%s' (as in %s)", what, parser->at,
+		 parser->example);
 	return -EINVAL;
 }
 
@@ -48,20 +50,24 @@ static int parse_range(struct parser *parser, uint32_t *ret_first, uint32_t *ret
 	return complain(parser, "this range goes backwards");
 }
 
-static int parse_node(struct parser *parser, char node[DVMM_NAME_SIZE])
+static int parse_name(struct parser *parser, char node[DVMM_NAME_SIZE])
 {
-	size_t len;
+	size_t len = strcspn(parser->at, ",=");
 
-	if (*parser->at != '=')
-		return complain(parser, "'=NODE' is missing");
-	parser->at++;
-	len = strcspn(parser->at, ",=");
 	if (!len || len >= DVMM_NAME_SIZE || parser->at[len] == '=')
 		return complain(parser, "this is not the name of a node");
 	memcpy(node, parser->at, len);
 	node[len] = '\0';
 	parser->at += len;
 	return 0;
+}
+
+static int parse_node(struct parser *parser, char node[DVMM_NAME_SIZE])
+{
+	if (*parser->at != '=')
+		return complain(parser, "'=NODE' is missing");
+	parser->at++;
+	return parse_name(parser, node);
 }
 
 static int is_placed(const struct places *places, uint32_t vcpu)
@@ -86,6 +92,10 @@ static int parse_item(struct parser *parser, struct places *places)
 	for (uint32_t vcpu = first; vcpu <= last; vcpu++) {
 		struct place *place = &places->list[places->nr];
 
+		if (places->nr == DVMM_MAX_VCPUS) {
+			parser->at = start;
+			return complain(parser, "these are too many places");
+		}
 		if (is_placed(places, vcpu)) {
 			parser->at = start;
 			return complain(parser, "a vCPU is placed twice");
@@ -97,19 +107,50 @@ static int parse_item(struct parser *parser, struct places *places)
 	return 0;
 }
 
-int places_add(struct places *places, const char *text, char *why, size_t why_size)
+static int parse_memory(struct parser *parser, struct places *places)
 {
-	struct parser parser = { text, why, why_size };
-	uint32_t nr_before = places->nr;
-	int err = parse_item(&parser, places);
+	struct place *place = &places->list[places->nr];
+	char node[DVMM_NAME_SIZE];
+	int err;
 
-	while (!err && *parser.at == ',') {
-		parser.at++;
-		err = parse_item(&parser, places);
+	if (places->nr == DVMM_MAX_VCPUS)
+		return complain(parser, "these are too many places");
+	err = parse_name(parser, node);
+	if (err)
+		return err;
+	place->vcpu = DVMM_NO_VCPU;
+	strcpy(place->node, node);
+	places->nr++;
+	return 0;
+}
+
+static int parse_list(struct parser *parser, struct places *places,
+		      int (*parse)(struct parser *parser, struct places *places))
+{
+	uint32_t nr_before = places->nr;
+	int err = parse(parser, places);
+
+	while (!err && *parser->at == ',') {
+		parser->at++;
+		err = parse(parser, places);
 	}
-	if (!err && *parser.at)
-		err = complain(&parser, "this is too much");
+	if (!err && *parser->at)
+		err = complain(parser, "this is too much");
 	if (err)
 		places->nr = nr_before;
 	return err;
+}
+
+int places_add(struct places *places, const char *text, char *why, size_t why_size)
+{
+	struct parser parser = { text, why, why_size, "0=n1,1-3=n2" };
+
+	return parse_list(&parser, places, parse_item);
+}
+
+int places_add_memory(struct places *places, const char *text, char *why, size_t why_size)
+{
+	struct parser parser = { text, why, why_size, "n2,n3" };
+
+	return parse_list(&parser, places, parse_memory);
 }

@@ -8,7 +8,7 @@
 #include "../../lib/dvmm.h"
 
 struct place {
-	uint32_t vcpu;
+	uint32_t vcpu; /* DVMM_NO_VCPU: the node lends its memory only */
 	char node[DVMM_NAME_SIZE];
 };
 
@@ -24,5 +24,8 @@ struct places {
  * Return: 0 or -EINVAL; then @places is as it was
  */
 int places_add(struct places *places, const char *text, char *why, size_t why_size);
+
+/** places_add_memory() - the same for nodes that lend their memory only: "n2,n3" */
+int places_add_memory(struct places *places, const char *text, char *why, size_t why_size);
 
 #endif

@@ -55,12 +55,14 @@ struct run {
 
 /* ---- options ---- */
 
-enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_HOME, OPTION_NUMA, OPTION_BUDGET, OPTION_TIMEOUT,
-       OPTION_KEEP_DEAD };
+enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_MEMORY, OPTION_HOME, OPTION_NUMA, OPTION_BUDGET,
+       OPTION_TIMEOUT, OPTION_KEEP_DEAD };
 
 static const struct argp_option argp_options[] = {
 	{ "place", OPTION_PLACE, "PLACES", 0,
 	  "Which vCPU lives where, as 0=n1,1-3=n2; a vCPU that is not named lives here", 0 },
+	{ "memory", OPTION_MEMORY, "NODES", 0,
+	  "Nodes that lend their memory only, as n2,n3; the VM may survive their loss", 0 },
 	{ "name", OPTION_NAME, "NAME", 0, "Of the VM, for people", 0 },
 	{ "uuid", OPTION_UUID, "UUID", 0, "Of the VM (random)", 0 },
 	{ "home", OPTION_HOME, "POLICY", 0,
@@ -93,6 +95,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_PLACE:
 		if (places_add(&run->places, arg, why, sizeof(why)))
 			argp_error(state, "--place: %s", why);
+		return 0;
+	case OPTION_MEMORY:
+		if (places_add_memory(&run->places, arg, why, sizeof(why)))
+			argp_error(state, "--memory: %s", why);
 		return 0;
 	case OPTION_NAME:
 		run->name = arg;
@@ -156,9 +162,13 @@ static json_t *places_to_json(const struct places *places)
 {
 	json_t *list = json_array();
 
-	for (uint32_t i = 0; i < places->nr; i++)
-		json_array_append_new(list, json_pack("{s:i, s:s}", "vcpu", places->list[i].vcpu,
-						      "node", places->list[i].node));
+	for (uint32_t i = 0; i < places->nr; i++) {
+		json_t *place = json_pack("{s:s}", "node", places->list[i].node);
+
+		if (places->list[i].vcpu != DVMM_NO_VCPU)
+			json_object_set_new(place, "vcpu", json_integer(places->list[i].vcpu));
+		json_array_append_new(list, place);
+	}
 	return list;
 }
 

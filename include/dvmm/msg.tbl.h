@@ -15,6 +15,8 @@ MSG(REPLY, 0x07, KMOD, 0, "Answer to the request of the same number; any tail")
 
 MSG(MEM_PROTO, 0x100, DSM, sizeof(struct dvmm_msg_mem), "A coherence message that is not a page (dsm/proto.h)")
 MSG(MEM_ADD, 0x101, DSM, sizeof(struct dvmm_msg_mem_add), "A new memory object (request)")
+MSG(MEM_LOSS, 0x102, DSM, sizeof(struct dvmm_msg_mem_loss), "A node is lost: I have done this step")
+MSG(MEM_HELD, 0x103, DSM, sizeof(struct dvmm_msg_mem_held), "After a loss: what I hold of your pages (request)")
 MSG(MEM_FREEZE, 0x110, DSM, sizeof(struct dvmm_msg_home), "Home of this extent: give its directory away (request)")
 MSG(MEM_INSTALL, 0x111, DSM, sizeof(struct dvmm_msg_home), "You become home of this extent (request)")
 MSG(MEM_HOME, 0x112, DSM, sizeof(struct dvmm_msg_home), "The home of this extent is now there (request)")

@@ -90,6 +90,7 @@ struct dvmm_msg_clock {
  * @mem: memory object
  * @event: enum proto_msg
  * @requester: as struct proto_event, like the rest
+ * @epoch: how many nodes the VM has lost so far, as the sender knows
  * @page: index of the 4 KiB page in the object
  */
 struct dvmm_msg_mem {
@@ -99,7 +100,8 @@ struct dvmm_msg_mem {
 	__u8 grant;
 	__u8 acks;
 	__u8 flags;
-	__u8 reserved[3];
+	__u8 reserved; /* 0 */
+	__le16 epoch;
 	__le32 txn;
 	__le64 page;
 };
@@ -163,6 +165,34 @@ struct dvmm_wire_home {
 	__le64 sharers;
 };
 static_assert(sizeof(struct dvmm_wire_home) == 16);
+
+/**
+ * struct dvmm_msg_mem_loss - what a node has done about the loss of another one
+ * @epoch: the one that begins with this loss
+ * @pages: with the first step: pages sent to the receiver for this VM, ever
+ * @step: enum loss_step (dsm/internal.h)
+ * @lost: the node that is lost
+ */
+struct dvmm_msg_mem_loss {
+	__le32 epoch;
+	__le32 pages;
+	__u8 step;
+	__u8 lost;
+	__u8 reserved[6]; /* 0 */
+};
+static_assert(sizeof(struct dvmm_msg_mem_loss) == 16);
+
+/**
+ * struct dvmm_msg_mem_held - after a loss: what the sender holds of the receiver's pages
+ * @nr: tail: how many __le64: page << 8 | PROTO_S, PROTO_E or PROTO_M
+ */
+struct dvmm_msg_mem_held {
+	__le32 mem;
+	__le32 epoch;
+	__le32 nr;
+	__le32 reserved; /* 0 */
+};
+static_assert(sizeof(struct dvmm_msg_mem_held) == 16);
 
 /**
  * struct dvmm_msg_slice_start - tail: nr_places * struct dvmm_wire_place

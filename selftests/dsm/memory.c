@@ -4,7 +4,7 @@
  *
  *   node SELF TOTAL              node SELF of 1..TOTAL at 10.77.0.<n>
  *   links                        wait until all are up
- *   vm ORIGIN                    the VM, on all nodes
+ *   vm ORIGIN [NEEDED]           the VM, on all nodes; bits of those it cannot lose
  *   adopt BYTES POLICY KIND      anon, memfd, file, huge; "filled-" before it: with contents
  *                                and START BYTES NODE: home of that range
  *   map MEM BYTES POLICY
@@ -17,7 +17,11 @@
  *   hammer PAGE SECONDS          writes it, as others do: how often, and the longest stall
  *   sent                         messages and pages sent on all links
  *   write PAGE VALUE | read PAGE one word
- *   fill SEED | verify SEED      one word of each page of the memory
+ *   fill SEED [FROM NR]          one word of each page of the memory, or of some
+ *   verify SEED [FROM NR]        SEED "zero": it is 0
+ *   churn SECONDS add|read       threads add to random pages of the memory, or read those
+ *                                that have their home elsewhere (policy interleave)
+ *   sum                          what they have added, what is there
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
  *   remap | protect              munmap and mmap again is the kernel's; mprotect
  *   top                          the pages that nodes fight over, hottest first
@@ -117,7 +121,8 @@ static int do_links(char **words)
 static int do_vm(char **words)
 {
 	struct dsm_test_vm vm = { .vm_id = VM_ID, .origin = atoi(words[1]),
-				  .nodes = ((1ULL << total) - 1) << 1 };
+				  .nodes = ((1ULL << total) - 1) << 1,
+				  .needed = words[2] ? strtoull(words[2], NULL, 0) : 0 };
 
 	if (ioctl(device, DSM_TEST_VM, &vm))
 		return failed("vm");
@@ -384,34 +389,123 @@ static int do_read(char **words)
 	return 0;
 }
 
-static uint64_t filled_word(uint64_t page, uint64_t seed)
+static uint64_t filled_word(uint64_t page, const char *seed)
 {
-	return page * 1000003 + seed;
+	return strcmp(seed, "zero") ? page * 1000003 + strtoull(seed, NULL, 0) : 0;
+}
+
+/* [FROM NR] of a command, or all pages. */
+static void take_range(char **words, uint64_t *from, uint64_t *end)
+{
+	*from = words[2] ? strtoull(words[2], NULL, 0) : 0;
+	*end = words[2] && words[3] ? *from + strtoull(words[3], NULL, 0) : memory.bytes / PAGE;
 }
 
 static int do_fill(char **words)
 {
-	uint64_t seed = strtoull(words[1], NULL, 0), page;
+	uint64_t page, from, end;
 	double start = now_us();
 
-	for (page = 0; page < memory.bytes / PAGE; page++)
-		*word(&memory, page, 17) = filled_word(page, seed);
-	printf("ok: %.3f us a page\n", (now_us() - start) / page);
+	take_range(words, &from, &end);
+	for (page = from; page < end; page++)
+		*word(&memory, page, 17) = filled_word(page, words[1]);
+	printf("ok: %.3f us a page\n", (now_us() - start) / (end - from));
 	return 0;
 }
 
 static int do_verify(char **words)
 {
-	uint64_t seed = strtoull(words[1], NULL, 0), page;
+	uint64_t page, from, end, is;
 	double start = now_us();
 
-	for (page = 0; page < memory.bytes / PAGE; page++)
-		if (*word(&memory, page, 17) != filled_word(page, seed)) {
+	take_range(words, &from, &end);
+	for (page = from; page < end; page++) {
+		is = *word(&memory, page, 17);
+		if (is != filled_word(page, words[1])) {
 			printf("failed: page %" PRIu64 " is %" PRIu64 " instead of %" PRIu64 "\n",
-			       page, *word(&memory, page, 17), filled_word(page, seed));
+			       page, is, filled_word(page, words[1]));
 			return -1;
 		}
-	printf("ok: %.3f us a page\n", (now_us() - start) / page);
+	}
+	printf("ok: %.3f us a page\n", (now_us() - start) / (end - from));
+	return 0;
+}
+
+/* ---- load that another node's loss must not disturb ---- */
+
+#define CHURN_THREADS 4
+#define CHURN_WORD 33 /* and those behind it: each node's own */
+
+struct churn {
+	double end_us;
+	int adds;
+	unsigned int seed;
+	uint64_t *added; /* to each page, by all threads of this node */
+};
+
+static uint64_t *added;
+
+/* A home that holds a page sends it itself, and what is on its way may be the only copy. */
+static int is_homed_here(uint64_t page)
+{
+	return page / 512 % total == self_id - 1;
+}
+
+static void *churn_thread(void *arg)
+{
+	struct churn *churn = arg;
+	uint64_t nr_pages = memory.bytes / PAGE, page, seen = 0;
+
+	while (now_us() < churn->end_us) {
+		page = rand_r(&churn->seed) % nr_pages;
+		if (!churn->adds && is_homed_here(page))
+			continue;
+		if (!churn->adds) {
+			seen += *word(&memory, page, CHURN_WORD);
+			continue;
+		}
+		__atomic_add_fetch(word(&memory, page, CHURN_WORD), 1, __ATOMIC_SEQ_CST);
+		__atomic_add_fetch(word(&memory, page, CHURN_WORD + self_id), 1, __ATOMIC_SEQ_CST);
+		__atomic_add_fetch(&churn->added[page], 1, __ATOMIC_RELAXED);
+	}
+	return (void *)seen;
+}
+
+static int do_churn(char **words)
+{
+	struct churn churn[CHURN_THREADS];
+	pthread_t threads[CHURN_THREADS];
+	double end_us = now_us() + atof(words[1]) * 1e6;
+	int i;
+
+	if (!added)
+		added = calloc(memory.bytes / PAGE, sizeof(*added));
+	for (i = 0; i < CHURN_THREADS; i++) {
+		churn[i] = (struct churn){ .end_us = end_us, .adds = !strcmp(words[2], "add"),
+					   .seed = self_id * 100 + i, .added = added };
+		pthread_create(&threads[i], NULL, churn_thread, &churn[i]);
+	}
+	for (i = 0; i < CHURN_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	return ok();
+}
+
+/* What only this node adds to must be exact; what all add to, the caller adds up. */
+static int do_sum(char **words)
+{
+	uint64_t mine = 0, all = 0, page;
+
+	(void)words;
+	for (page = 0; page < memory.bytes / PAGE; page++) {
+		if (added && *word(&memory, page, CHURN_WORD + self_id) != added[page]) {
+			printf("failed: page %" PRIu64 ": %" PRIu64 " of %" PRIu64 " are there\n", page,
+			       *word(&memory, page, CHURN_WORD + self_id), added[page]);
+			return -1;
+		}
+		mine += added ? added[page] : 0;
+		all += *word(&memory, page, CHURN_WORD);
+	}
+	printf("ok: %" PRIu64 " %" PRIu64 "\n", mine, all);
 	return 0;
 }
 
@@ -545,6 +639,7 @@ static void command(char *line)
 		{ "time", do_time, 3 }, { "write", do_write, 3 }, { "read", do_read, 2 },
 		{ "misses", do_misses, 3 }, { "hammer", do_hammer, 3 }, { "sent", do_sent, 1 },
 		{ "fill", do_fill, 2 }, { "verify", do_verify, 2 },
+		{ "churn", do_churn, 3 }, { "sum", do_sum, 1 },
 		{ "direct", do_direct, 3 }, { "protect", do_protect, 1 }, { "info", do_info, 1 },
 		{ "stat", do_stat, 1 }, { "top", do_top, 1 }, { "kill", do_kill, 1 },
 		{ "rehome", do_rehome, 5 }, { "roam", do_roam, 3 }, { "roamed", do_roamed, 1 },

@@ -61,15 +61,16 @@ class Node:
         assert not left, left
 
 
-def up(hosts, dsm=None):
-    """Nodes with links and a VM whose origin is the first; dsm: another build of the module."""
+def up(hosts, dsm=None, needed=()):
+    """Nodes with links and a VM whose origin is the first; dsm: another build of the module;
+    needed: numbers of the nodes without which the VM fails."""
     nodes = [Node(host, dsm) for host in hosts]
     for n, node in enumerate(nodes, 1):
         node.ask(f"node {n} {len(nodes)}")
     for node in nodes:
         node.ask("links", 90)
     for node in nodes:
-        node.ask("vm 1")
+        node.ask(f"vm 1 {sum(1 << n for n in needed)}")
     return nodes
 
 

@@ -14,6 +14,7 @@
 struct test {
 	struct dsm_vm *vm;
 	struct dvmm_stats *stats;
+	u64 needed;
 	int failed;
 	struct dsm_segment segments[DSM_MAX_SEGMENTS];
 };
@@ -26,7 +27,29 @@ static void test_failed(void *priv, int error, const char *reason)
 	WRITE_ONCE(test->failed, -error);
 }
 
-static const struct dsm_vm_ops test_ops = { .failed = test_failed };
+static bool test_needs_node(void *priv, u8 node)
+{
+	struct test *test = priv;
+
+	return test->needed >> node & 1;
+}
+
+static void test_node_lost(void *priv, u8 node)
+{
+	pr_info("dsm-test: lost node %u\n", node);
+}
+
+static void test_describe(void *priv, u32 mem, u64 offset, char *out_text, size_t room)
+{
+	snprintf(out_text, room, ", at %u:%#llx", mem, offset);
+}
+
+static const struct dsm_vm_ops test_ops = {
+	.failed = test_failed,
+	.needs_node = test_needs_node,
+	.node_lost = test_node_lost,
+	.describe = test_describe,
+};
 
 static long test_vm(struct test *test, struct dsm_test_vm *arg)
 {
@@ -37,6 +60,7 @@ static long test_vm(struct test *test, struct dsm_test_vm *arg)
 		test->stats = NULL;
 		return -ENOMEM;
 	}
+	test->needed = arg->needed;
 	test->vm = dsm_vm_create(arg->vm_id, arg->nodes, arg->origin,
 				 test->stats, &test_ops, test);
 	if (IS_ERR(test->vm)) {

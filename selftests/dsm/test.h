@@ -10,6 +10,7 @@ struct dsm_test_vm {
 	__u32 vm_id;
 	__u32 origin;
 	__u64 nodes;
+	__u64 needed; /* of them: the VM fails with their loss */
 };
 
 struct dsm_test_adopt {

@@ -95,6 +95,22 @@ static void too_long_a_name_is_refused(void **state)
 	assert_int_equal(add_anew(text), 0);
 }
 
+static void nodes_that_lend_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(add_anew("0=n1"), 0);
+	assert_int_equal(places_add_memory(&places, "n2,n3", why, sizeof(why)), 0);
+	assert_int_equal(places.nr, 3);
+	assert_int_equal(places.list[2].vcpu, DVMM_NO_VCPU);
+	assert_string_equal(places.list[2].node, "n3");
+	assert_int_equal(places_add_memory(&places, "n4,0=n5", why, sizeof(why)), -EINVAL);
+	assert_int_equal(places_add_memory(&places, "", why, sizeof(why)), -EINVAL);
+	assert_int_equal(places.nr, 3);
+	assert_int_equal(add_anew("0-1023=n1"), 0);
+	assert_int_equal(places_add_memory(&places, "n2", why, sizeof(why)), -EINVAL);
+	assert_int_equal(places.nr, DVMM_MAX_VCPUS);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -105,6 +121,7 @@ int main(void)
 		cmocka_unit_test(bad_placement_is_refused_with_a_reason),
 		cmocka_unit_test(refused_addition_changes_nothing),
 		cmocka_unit_test(too_long_a_name_is_refused),
+		cmocka_unit_test(nodes_that_lend_memory),
 	};
 
 	return run_as_tap(tests);

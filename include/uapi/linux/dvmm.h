@@ -141,7 +141,13 @@ struct dvmm_link_get {
 	char out_reason[DVMM_REASON_SIZE];
 };
 
-/** struct dvmm_vcpu_place - @vcpu_id (the id given to KVM_CREATE_VCPU) lives on @node_id */
+/**
+ * struct dvmm_vcpu_place - @vcpu_id (the id given to KVM_CREATE_VCPU) lives on @node_id
+ *
+ * DVMM_NO_VCPU: the node lends its memory only. The VM can do without it as long as
+ * nobody touches a page of which it had the only copy.
+ */
+#define DVMM_NO_VCPU 0xffffffff
 struct dvmm_vcpu_place {
 	__u32 vcpu_id;
 	__u32 node_id;
@@ -320,7 +326,8 @@ struct dvmm_mem_get {
  * @from_node: only what has its home there; DVMM_ANY_NODE = wherever it is
  * @out_moved: extents that have moved, also after a failure
  *
- * EBUSY: a page is in use for too long, its home stays where it was. EIO: the VM is
+ * EBUSY: a page is in use for too long, or the loss of a node is dealt with: its home
+ * stays where it was. EOPNOTSUPP: its directory was lost with a node. EIO: the VM is
  * dead, perhaps because a node did not answer. Needs CAP_SYS_ADMIN.
  */
 struct dvmm_mem_rehome {

@@ -110,15 +110,19 @@ class Cluster:
 
     # Guests
 
-    def start_guest(self, *counts, host=None, home="origin", budget="", name="guest", show=False, **options):
-        """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu()."""
+    def start_guest(self, *counts, host=None, home="origin", budget="", name="guest", memory="", show=False, **options):
+        """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu().
+
+        memory: nodes that lend memory only, as "n2,n3".
+        """
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
         options.setdefault("slow", guest.slowness())
         options["append"] = f"{BOOT_ALONE} {options.get('append', '')}"
         if not (options.get("disk") or "/dev").startswith("/dev"):
             host.run(f"truncate -s 16M {options['disk']}")
-        command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} {budget and '--budget ' + budget} -- {guest.qemu(**options)}"
+        command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} " \
+                  f"{budget and '--budget ' + budget} {memory and '--memory ' + memory} -- {guest.qemu(**options)}"
         return SpanningGuest(self, host, host.start(f"exec {command}", show=show))
 
 

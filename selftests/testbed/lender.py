@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host that lends a guest its memory dies: lender.py KERNEL. The guest has all vCPUs on the other host.
+
+What only the dead host held is lost, and the VM ends when it touches that; otherwise it goes on.
+"""
+
+import sys
+
+from testbed import Testbed
+from testbed.cluster import Cluster
+from testbed.tap import Tap
+
+TEST = "memcheck:-t:10:-k:atomics+ping-pong"
+
+
+def start_and_kill(cluster, name, home):
+    host, lender = cluster.bed.hosts
+    guest = cluster.start_guest(2, name=name, memory="n2", home=home, test=TEST)
+    guest.wait("DVMM-GUEST: up 2 vCPUs")
+    lender.kill()
+    cluster.wait_event(host, r"vm-node-lost.*node 2", timeout=90)
+    return guest
+
+
+def goes_on(cluster):
+    """All homes are at the origin, and the lender was given nothing."""
+    start_and_kill(cluster, "goes-on", "origin").finish("memcheck")
+
+
+def ends_with_the_page(cluster):
+    """Half of the memory had its home at the lender: whether it was touched, nobody knows any more."""
+    guest = start_and_kill(cluster, "ends", "interleave")
+    event = cluster.wait_event(guest.host, r"vm-dead.*page \d+ of memory object \d+ was lost with node 2, "
+                                           r"guest address 0x[0-9a-f]+")
+    print("#", event[0], flush=True)
+    assert guest.job.wait(60) != 0, "dvmm run says that all went well"
+    cluster.wait_vm_gone(guest.host)
+
+
+def lender_is_back(cluster):
+    lender = cluster.bed.hosts[1]
+    lender.power_on()
+    lender.wait_ready()
+    cluster.node_up(lender, 2).check(120)
+    cluster.wait_links(90)
+
+
+def main(kernel):
+    tap = Tap()
+    with Testbed(hosts=2, kernel=kernel) as bed:
+        cluster = Cluster(bed)
+        cluster.up()
+        with tap.case(f"guest_goes_on_without_its_lender ({kernel})"):
+            goes_on(cluster)
+        with tap.case(f"lost_page_ends_the_vm_with_its_guest_address ({kernel})"):
+            lender_is_back(cluster)
+            ends_with_the_page(cluster)
+        with tap.case(f"survivor_unloads_cleanly ({kernel})"):
+            cluster.down()
+    tap.end()
+
+
+main(*sys.argv[1:])
