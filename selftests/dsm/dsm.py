@@ -221,6 +221,7 @@ def seen(tap, bed):
         contended_page_is_on_top(nodes)
     with tap.case("story_of_a_page_is_complete"):
         story_is_complete(nodes)
+    end(nodes)
 # Homes
 
 

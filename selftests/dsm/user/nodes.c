@@ -348,6 +348,17 @@ void fput(struct file *file)
 	free(file);
 }
 
+/* Nobody looks at the heat, and no home moves. */
+int heat_init_vm(struct dsm_vm *v) { return 0; }
+void heat_free_vm(struct dsm_vm *v) { }
+void heat_taken(const struct page_ref *ref, u8 requester) { }
+void heat_missed(const struct page_ref *ref, u8 want) { }
+void heat_put_off(const struct page_ref *ref) { }
+int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
+{
+	return -EPROTO;
+}
+
 static bool is_settled(const struct page_ref *ref)
 {
 	return (!proto_is_transient(READ_ONCE(ref->page->node.state)) &&
@@ -505,6 +516,10 @@ static const struct dsm_vm_ops ops = { .failed = failed };
 
 static void make_vm(struct dvmm_stats *stats)
 {
+	struct mem_config config = {
+		.home_policy = DVMM_HOME_INTERLEAVE,
+		.bytes = NR_NODES * EXTENT * PAGE_SIZE,
+	};
 	int err = page_init() ?: take_init() ?: evict_init() ?: serve_init();
 
 	if (err)
@@ -514,7 +529,7 @@ static void make_vm(struct dvmm_stats *stats)
 	meet(0, NR_NODES);
 	if (self == 1) {
 		mutex_lock(&vm->lock);
-		err = mem_create(vm, DVMM_HOME_INTERLEAVE, NR_NODES * EXTENT * PAGE_SIZE, &mem);
+		err = mem_create(vm, &config, &mem);
 		mutex_unlock(&vm->lock);
 		if (err)
 			die("mem_create: %d", err);

@@ -67,6 +67,8 @@ typedef unsigned long pgoff_t;
 	__atomic_compare_exchange_n(at, &shim_old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
 	shim_old; })
 #define abs(n) llabs(n)
+#define DIV_ROUND_UP_ULL(a, b) (((u64)(a) + (b) - 1) / (b))
+#define time_before(a, b) ((long)((a) - (b)) < 0)
 #define U32_MAX 0xffffffffu
 #define swap(a, b) do { __typeof__(a) shim_a = (a); (a) = (b); (b) = shim_a; } while (0)
 
@@ -150,6 +152,7 @@ typedef atomic_t refcount_t;
 #define atomic_long_read(at) atomic_read(at)
 #define atomic_long_set(at, n) __atomic_store_n(&(at)->value, n, __ATOMIC_SEQ_CST)
 #define atomic_long_add(n, at) ((void)__atomic_add_fetch(&(at)->value, n, __ATOMIC_SEQ_CST))
+#define atomic_long_sub(n, at) atomic_long_add(-(n), at)
 #define atomic_long_inc(at) atomic_long_add(1, at)
 #define atomic_long_dec(at) atomic_long_add(-1, at)
 #define atomic_long_xchg(at, n) atomic_xchg(at, n)
@@ -184,6 +187,14 @@ struct mutex { pthread_mutex_t m; };
 #define mutex_lock(lock) pthread_mutex_lock(&(lock)->m)
 #define mutex_unlock(lock) pthread_mutex_unlock(&(lock)->m)
 typedef struct mutex spinlock_t;
+static inline bool mutex_is_locked(struct mutex *lock)
+{
+	bool free = !pthread_mutex_trylock(&lock->m);
+
+	if (free)
+		pthread_mutex_unlock(&lock->m);
+	return !free;
+}
 #define spin_lock_init(lock) mutex_init(lock)
 #define spin_lock(lock) mutex_lock(lock)
 #define spin_unlock(lock) mutex_unlock(lock)
@@ -254,6 +265,8 @@ void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
 #define kmalloc(size, gfp) malloc(size)
 #define kzalloc(size, gfp) calloc(1, size)
 #define kvzalloc(size, gfp) calloc(1, size)
+#define kvmalloc(size, gfp) malloc(size)
+#define kvmalloc_array(nr, size, gfp) malloc((nr) * (size))
 #define kvcalloc(nr, size, gfp) aligned_zero((nr) * (size))
 #define kfree(at) free(at)
 #define kvfree(at) free(at)
@@ -304,7 +317,8 @@ void put_page(struct page *page);
 struct file { struct address_space *f_mapping; void *private_data; };
 void fput(struct file *file);
 
-struct shrink_control { unsigned long nr_to_scan; };
+struct shrink_control { unsigned long nr_to_scan, nr_scanned; };
+#define SHRINK_STOP (~0UL)
 struct shrinker {
 	unsigned long (*count_objects)(struct shrinker *s, struct shrink_control *sc);
 	unsigned long (*scan_objects)(struct shrinker *s, struct shrink_control *sc);
@@ -342,6 +356,8 @@ void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned long last);
 #define xa_find(xa, index, last, filter) shim_xa_find(xa, index, last)
 #define xa_for_each_start(xa, at, entry, start) \
 	for (at = (start); ((entry) = shim_xa_find(xa, &at, ~0UL)); at++)
+#define xa_for_each_range(xa, at, entry, first, last) \
+	for (at = (first); ((entry) = shim_xa_find(xa, &at, last)); at++)
 #define xa_for_each(xa, at, entry) xa_for_each_start(xa, at, entry, 0)
 
 /* ---- tracepoints: where a thread may be slow, with the page lock held ---- */
