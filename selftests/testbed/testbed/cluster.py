@@ -111,14 +111,18 @@ class Cluster:
     # Guests
 
     def start_guest(self, *counts, host=None, home="origin", name="guest", show=False, **options):
-        """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu()."""
+        """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu().
+
+        home: origin, interleave, or numa: the guest has a NUMA cell for each host.
+        """
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
         options.setdefault("slow", guest.slowness())
         options["append"] = f"{BOOT_ALONE} {options.get('append', '')}"
         if options.get("disk"):
             host.run(f"truncate -s 16M {options['disk']}")
-        command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} -- {guest.qemu(**options)}"
+        homes = f"--numa {options.get('mem', '256M')}" if home == "numa" else f"--home {home}"
+        command = f"{DVMM} run --name {name} --place {place(*counts)} {homes} -- {guest.qemu(**options)}"
         return SpanningGuest(self, host, host.start(f"exec {command}", show=show))
 
 
