@@ -135,10 +135,12 @@ static void request_ended(struct op *op, const struct proto_event *ev)
 	wake_up_all(page_wait_queue(op->ref.page));
 	if (ev->event == PROTO_LOSS)
 		return;
-	if (ev->txn == FETCH_PUT_TXN)
+	if (ev->txn == FETCH_PUT_TXN) {
 		evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
-	else
-		fetch_end(ev->txn);
+		return;
+	}
+	fetch_end(ev->txn);
+	op->ref.page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK);
 }
 
 static int act(struct op *op, const struct proto_event *ev,
@@ -204,6 +206,8 @@ static int home_event(struct op *op, const struct proto_event *ev)
 	err = proto_home(&op->ref.site, home, ev, &acts);
 	if (err)
 		return err;
+	if (!op->ref.home)
+		vm_stat(vm_of(op), requests_moved);
 	if (op->ref.site.frozen && !home->busy)
 		wake_up_all(&vm_of(op)->home_quiet);
 	return act_all(op, ev, &acts);
@@ -300,11 +304,8 @@ int act_waiting(struct op *op, struct dsm_home *home)
 	struct proto_event ev;
 	int err = 0;
 
-	while (!err && !home->home.busy && home_next(home, &ev)) {
-		if (!op->ref.home)
-			vm_stat(vm_of(op), requests_moved);
+	while (!err && !home->home.busy && home_next(home, &ev))
 		err = act_event(op, &ev);
-	}
 	return err;
 }
 

@@ -26,6 +26,7 @@ static u8 home_by_policy(const struct dsm_vm *vm, u32 policy, u64 extent)
 
 static u8 lookup(const struct dsm_mem *mem, u64 extent)
 {
+	/* Pairs with the cmpxchg() of need_table(). */
 	const u8 *table = smp_load_acquire(&mem->homes);
 
 	return table ? READ_ONCE(table[extent]) :
@@ -144,6 +145,9 @@ static int need_table(struct dsm_mem *mem)
 		return -ENOMEM;
 	if (cmpxchg(&mem->homes, NULL, table))
 		kvfree(table);
+	else
+		atomic_long_add(home_nr_extents(mem->nr_pages << PAGE_SHIFT),
+				&mem->metadata_bytes);
 	return 0;
 }
 

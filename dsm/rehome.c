@@ -357,16 +357,16 @@ static int in_vm(struct dsm_vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 	if (!extent.mem || !vm_has_node(vm, min_t(u32, node, DVMM_MAX_NODES)) ||
 	    extent.nr >= home_nr_extents(extent.mem->nr_pages << PAGE_SHIFT))
 		return -EINVAL;
-	switch (le16_to_cpu(hdr->type)) {
-	case DVMM_MSG_MEM_FREEZE:
+	if (le16_to_cpu(hdr->type) == DVMM_MSG_MEM_HOME)
+		return learn(&extent, node);
+	if (node != vm->self)
+		return -EINVAL;
+	if (le16_to_cpu(hdr->type) == DVMM_MSG_MEM_FREEZE) {
 		err = freeze_for(&extent, from, le32_to_cpu(hdr->req));
 		*out_is_late = !err;
 		return err;
-	case DVMM_MSG_MEM_INSTALL:
-		return node == vm->self ? install_from(&extent, payload + 1, nr) : -EINVAL;
-	default:
-		return learn(&extent, node);
 	}
+	return install_from(&extent, payload + 1, nr);
 }
 
 int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
@@ -439,6 +439,13 @@ static bool is_answer(int err)
 	return err != -ETIMEDOUT && err != -ENOTCONN && err != -EINTR && err != -EPROTO;
 }
 
+/* As if nothing had been: also for a freeze that comes after its time. */
+static int thaw(const struct extent *extent, u8 from, int err)
+{
+	learn_at(extent, from, from);
+	return err;
+}
+
 static int move_extent(const struct extent *extent, u8 to, struct entries *entries)
 {
 	u8 from = home_now(extent);
@@ -450,21 +457,15 @@ static int move_extent(const struct extent *extent, u8 to, struct entries *entri
 	if (home_is_orphan(extent->mem, first_page(extent)))
 		return -EOPNOTSUPP;
 	err = freeze_at(extent, from, entries);
-	if (!err)
-		err = install_at(extent, to, entries);
-	else if (err == -ESTALE)
-		return err;
-	else
-		goto thaw;
+	if (err)
+		return thaw(extent, from, err);
+	err = install_at(extent, to, entries);
 	if (!err)
 		return tell_all(extent, from, to);
-	if (!is_answer(err)) {
-		vm_fail(vm_of(extent), err, "node %u did not answer while extent %llu of memory object %u moved there",
-			to, extent->nr, extent->mem->id);
-		return err;
-	}
-thaw:
-	learn_at(extent, from, from);
+	if (is_answer(err))
+		return thaw(extent, from, err);
+	vm_fail(vm_of(extent), err, "node %u did not answer while extent %llu of memory object %u moved there",
+		to, extent->nr, extent->mem->id);
 	return err;
 }
 

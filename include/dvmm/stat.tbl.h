@@ -42,7 +42,7 @@ STAT(puts_kept, VM, COUNT, "Puts answered: yours is the last copy, keep it until
 STAT(put_backoffs, VM, COUNT, "Pages that could not be put away because they were pinned or locked")
 STAT(pulls, VM, COUNT, "Pages fetched here, their home, because their owner had no room")
 STAT(homes_come, VM, COUNT, "Extents whose home came to this node")
-STAT(requests_moved, VM, COUNT, "Requests that waited here while their home moved away")
+STAT(requests_moved, VM, COUNT, "Requests answered by: home is not here any more, ask again")
 STAT(room_waits, VM, COUNT, "Faults that waited for room")
 STAT(evict_rests, VM, COUNT, "Times nothing could be put away although the budget was exceeded")
 STAT(messages_stale, VM, COUNT, "Coherence messages dropped because a node was lost since they were sent")

@@ -246,6 +246,26 @@ static void migratory(struct trace *trace, unsigned int nr_nodes)
 	}
 }
 
+/* As vNUMA or DVMM_MEM_REHOME make it: home is who uses the page most, who comes first
+ * when several do.
+ */
+static void let_home_follow_use(struct trace *trace)
+{
+	unsigned int page, node, i, best;
+
+	for (page = 0; page < trace->nr_pages; page++) {
+		unsigned int uses[PROTO_MAX_NODES] = { 0 };
+
+		for (i = 0; i < trace->nr; i++)
+			if (trace->access[i].page == page)
+				uses[trace->access[i].node]++;
+		for (best = 0, node = 1; node < trace->nr_nodes; node++)
+			if (uses[node] > uses[best])
+				best = node;
+		trace_home(trace, page, best);
+	}
+}
+
 /* ---- tests ---- */
 
 /* @times: how many times fewer messages a miss has to wait for. */
@@ -333,12 +353,22 @@ void test_compare(void)
 	widely_shared(&trace, 64);
 	test_trace(&trace, "widely shared", 1.5);
 	/* Where Ivy is better, by the hop to a home that has no part in it: home
-	 * is to follow use. Here to be seen, and not to become worse.
+	 * follows use. What all write in turn has no better home; it must not become
+	 * worse.
 	 */
 	producer_consumer(&trace, 2);
 	test_trace(&trace, "producer and consumer, home is neither", 0.66);
+	producer_consumer(&trace, 2);
+	let_home_follow_use(&trace);
+	test_trace(&trace, "producer and consumer, home has followed use", 1);
 	migratory(&trace, 8);
 	test_trace(&trace, "migratory, home is one of 8", 0.9);
+	migratory(&trace, 8);
+	let_home_follow_use(&trace);
+	test_trace(&trace, "migratory, home is who uses it most of 8", 0.9);
+	read_mostly(&trace, 8);
+	let_home_follow_use(&trace);
+	test_trace(&trace, "read-mostly, home has followed use", 1.5);
 }
 
 /* ---- by hand ---- */

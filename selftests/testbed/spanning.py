@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One guest over several hosts: it boots, its memory is one, its vCPUs reach each other.
 
-    scripts/testbed script selftests/testbed/spanning.py KERNEL MACHINE COUNTS... [reboot] [-v]
+    scripts/testbed script selftests/testbed/spanning.py KERNEL MACHINE COUNTS... [reboot] [numa] [-v]
 
 COUNTS is 2+2, 3+1, 2+1+1: vCPUs on each host. reboot: the guest also has to come up twice.
+numa: it has a NUMA cell on each host, and that memory its home there.
 """
 
 import sys
@@ -23,11 +24,22 @@ def vcpus_are_where_they_belong(cluster, counts):
         assert all(vcpu["exits"] > 0 for vcpu in here), f"a vCPU of {host} never left the guest: {here}"
 
 
+def memory_is_where_it_belongs(cluster, guest, counts):
+    guest.wait(rf"DVMM-GUEST: NUMA nodes 0-{len(counts) - 1}$")
+    for host in cluster.bed.hosts[:len(counts)]:
+        here = sum(mem["homed_bytes"] for mem in cluster.dvmm(host, "mem list"))
+        share = (256 << 20) * counts[host.n - 1] // sum(counts)
+        # The origin also has the ROMs and what else the machine has.
+        assert here >= share - (4 << 20) and (host.n == 1 or here <= share + (4 << 20)), (str(host), here, share)
+
+
 def span(cluster, machine, counts, home):
     guest = cluster.start_guest(*counts, machine=machine, test=TESTS, disk="/tmp/disk.img", home=home,
                                 show="-v" in sys.argv)
     guest.wait(rf"DVMM-GUEST: up {sum(counts)} vCPUs")
     vcpus_are_where_they_belong(cluster, counts)
+    if home == "numa":
+        memory_is_where_it_belongs(cluster, guest, counts)
     guest.finish("memcheck", "litmus", "diskio", "ipi", "cpuhot", timeout=1200)
     for host in cluster.bed.hosts:
         cluster.wait_vm_gone(host)
@@ -57,7 +69,7 @@ def main(kernel, machine, *words):
             cluster.up()
         for number, layout in enumerate(layouts):
             counts = [int(count) for count in layout.split("+")]
-            home = ("origin", "interleave")[number % 2]
+            home = "numa" if "numa" in words else ("origin", "interleave")[number % 2]
             with tap.case(f"{machine}_guest_runs_on_{layout}_of_{kernel}_homes_{home}"):
                 span(cluster, machine, counts, home)
         if "reboot" in words:

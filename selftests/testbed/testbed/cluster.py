@@ -114,6 +114,7 @@ class Cluster:
         """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu().
 
         memory: nodes that lend memory only, as "n2,n3".
+        home: origin, interleave, or numa: the guest has a NUMA cell for each host.
         """
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
@@ -121,7 +122,8 @@ class Cluster:
         options["append"] = f"{BOOT_ALONE} {options.get('append', '')}"
         if not (options.get("disk") or "/dev").startswith("/dev"):
             host.run(f"truncate -s 16M {options['disk']}")
-        command = f"{DVMM} run --name {name} --place {place(*counts)} --home {home} " \
+        homes = f"--numa {options.get('mem', '256M')}" if home == "numa" else f"--home {home}"
+        command = f"{DVMM} run --name {name} --place {place(*counts)} {homes} " \
                   f"{budget and '--budget ' + budget} {memory and '--memory ' + memory} -- {guest.qemu(**options)}"
         return SpanningGuest(self, host, host.start(f"exec {command}", show=show))
 
