@@ -29,7 +29,7 @@ def main(kernel="6.1"):
     build()
     with Testbed(hosts=1, kernel=kernel, cpus=1, mem="1G") as bed:
         cluster, host = Cluster(bed), bed.hosts[0]
-        cluster.up()
+        cluster.node_up(host, 1).check(120)
         stock, ours = [], []
         for _ in range(ROUNDS):
             stock.append(times(host))

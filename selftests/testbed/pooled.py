@@ -12,8 +12,8 @@ import re
 import sys
 import time
 
-from testbed import Testbed
-from testbed.cluster import Cluster
+from testbed import Deadline, Testbed
+from testbed.cluster import DVMM, Cluster
 from testbed.tap import Tap
 
 MIB = 1 << 20
@@ -38,8 +38,29 @@ def tell(cluster):
             "faults|fetch|pages|put|pulls|room|evict|prefetch|residency|fault_wait", name)), flush=True)
 
 
+def wait_telling(cluster, guest, pattern, timeout):
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            guest.wait(pattern, 15)
+            return
+        except Deadline:
+            tell(cluster)
+            if time.monotonic() > end:
+                raise
+
+
 def budget(cluster, host, size=""):
     return cluster.dvmm(host, f"mem budget pooled {size}")
+
+
+def post_mortem(cluster):
+    for host in cluster.bed.hosts:
+        for command in ("free -m", "ps -eo rss,comm --sort=-rss | head -6", "dmesg | tail -25", f"{DVMM} event list | tail -8",
+                        "cat /proc/pressure/memory; grep -E 'allocstall|pgscan_direct |refault|oom' /proc/vmstat"):
+            job = host.start(command)
+            job.wait(30)
+            print("".join(f"# {host}: {line}\n" for line in (job.output + job.errors).splitlines()), end="", flush=True)
 
 
 def no_oom(bed):
@@ -65,8 +86,7 @@ def fills_and_verifies(cluster, guest, guest_mib, budget_mib):
     assert size > budget_mib, f"{size} MiB are filled: one host could hold them"
     for phase in ("written", "read backwards", "read scattered"):
         for vcpu in (0, 1):
-            guest.wait(rf"touchall: {phase} by vCPU {vcpu}", 200)
-            tell(cluster)
+            wait_telling(cluster, guest, rf"touchall: {phase} by vCPU {vcpu}", 300)
         print("#", guest.wait(rf"touchall: {phase}: .*", 60)[0], flush=True)
         within_budget(cluster, budget_mib)
     guest.wait("touchall: 0 pages wrong", 60)
@@ -101,7 +121,7 @@ def gives_copies_back(cluster, guest, host):
 def main(*words):
     words = [word for word in words if word != "-v"]
     kernel = words[0] if words else "6.1"
-    host_mib, guest_mib, budget_mib = map(int, words[1:4] or (288, 248, 136))
+    host_mib, guest_mib, budget_mib = map(int, words[1:4] or (312, 262, 140))
     tap = Tap()
     with Testbed(hosts=2, kernel=kernel, cpus=1, mem=f"{host_mib}M") as bed:  # MemTotal is 55 less
         cluster = Cluster(bed)
@@ -114,7 +134,11 @@ def main(*words):
             budget=f"n1={budget_mib}M,n2={budget_mib}M", append="dvmm.limit=900",
             options=f"-object memory-backend-ram,id=ram,size={guest_mib}M,reserve=off -machine memory-backend=ram")
         with tap.case(f"guest_of_{guest_mib}_mib_on_two_hosts_of_{host_mib}_mib ({kernel})"):
-            fills_and_verifies(cluster, guest, guest_mib, budget_mib)
+            try:
+                fills_and_verifies(cluster, guest, guest_mib, budget_mib)
+            except Exception:
+                post_mortem(cluster)
+                raise
         with tap.case(f"host_short_of_memory_gets_copies_back_from_a_guest ({kernel})"):
             gives_copies_back(cluster, guest, bed.hosts[1])
         with tap.case(f"guest_ends_well ({kernel})"):

@@ -80,10 +80,15 @@ static bool put_spare(struct rdma_conn *conn, struct page *page)
 	return room;
 }
 
+/* While what has come is handled and in the tick: on a host that is short of memory,
+ * waiting for a page would keep the link silent for so long that it is lost.
+ */
+#define GFP_REFILL (GFP_NOWAIT | __GFP_NOWARN)
+
 /* Returns -ENOMEM when rx stays without a page. */
-static int give_page(struct rdma_rx *rx)
+static int give_page(struct rdma_rx *rx, gfp_t gfp)
 {
-	struct page *page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+	struct page *page = alloc_page(gfp);
 
 	if (!page)
 		page = take_spare(rx->chan->conn);
@@ -102,7 +107,7 @@ static void refill(struct rdma_rx *rx)
 {
 	struct rdma_conn *conn = rx->chan->conn;
 
-	if (!give_page(rx)) {
+	if (!give_page(rx, GFP_REFILL)) {
 		repost(rx);
 		return;
 	}
@@ -148,7 +153,7 @@ void recv_refill(struct conn *base)
 	LIST_HEAD(bare);
 
 	while (READ_ONCE(conn->nr_spare) < NR_SPARE_PAGES) {
-		page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+		page = alloc_page(GFP_REFILL);
 		if (!page)
 			break;
 		if (!put_spare(conn, page))
@@ -180,7 +185,7 @@ static int make_message_buffer(struct rdma_rx *rx)
 static int make_page_buffer(struct rdma_rx *rx)
 {
 	rx->cqe.done = on_page;
-	return give_page(rx);
+	return give_page(rx, GFP_KERNEL);
 }
 
 int recv_buffers_create(struct rdma_chan *chan)
