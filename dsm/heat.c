@@ -4,9 +4,10 @@
  *
  * Space-saving counters (Metwally, Agrawal, El Abbadi: Efficient Computation of
  * Frequent and Top-k Elements in Data Streams, ICDT 2005): a page that is not in
- * the list replaces the coolest one and inherits its heat, so that heat is never
- * too low, and a page that makes up more than 1/HEAT_PAGES of the stream is in the
- * list. All heat is halved again and again, so that it tells of now.
+ * the list replaces the coolest one and inherits its heat, so that a page that
+ * makes up more than 1/HEAT_PAGES of the stream is never lost. What is told is the
+ * heat without what was inherited. All heat is halved again and again, so that it
+ * tells of now.
  *
  * Only what is taken gets in: a first miss is no fight, and whoever reads all of
  * memory once would push everything else out. Nobody waits for the lock: what
@@ -46,6 +47,7 @@ struct heat {
 	u32 mem[HEAT_PAGES];
 	u64 index[HEAT_PAGES];
 	u32 heat[HEAT_PAGES];
+	u32 inherited[HEAT_PAGES]; /* of heat */
 	struct heat_counts counts[HEAT_PAGES];
 };
 
@@ -76,6 +78,7 @@ static void cool(struct heat *heat)
 	heat->halved_at += periods * HALF_LIFE;
 	for (i = 0; i < heat->nr; i++) {
 		heat->heat[i] = periods < 32 ? heat->heat[i] >> periods : 0;
+		heat->inherited[i] = periods < 32 ? heat->inherited[i] >> periods : 0;
 		heat->counts[i].nodes_before = periods == 1 ? heat->counts[i].nodes : 0;
 		heat->counts[i].nodes = 0;
 	}
@@ -115,6 +118,7 @@ static u32 find_or_add(struct heat *heat, const struct page_ref *ref)
 		i = coolest(heat);
 	heat->mem[i] = ref->mem->id;
 	heat->index[i] = ref->index;
+	heat->inherited[i] = heat->heat[i];
 	heat->counts[i] = (struct heat_counts){};
 	return i;
 }
@@ -180,7 +184,7 @@ static struct dvmm_mem_page describe(const struct heat *heat, u32 i)
 		.page = heat->index[i],
 		.gpa = DVMM_NO_GPA,
 		.nodes = counts->nodes | counts->nodes_before,
-		.heat = heat->heat[i],
+		.heat = heat->heat[i] - heat->inherited[i],
 		.read_misses = counts->nr[READ_MISS],
 		.write_misses = counts->nr[WRITE_MISS],
 		.takes = counts->nr[TAKE],
@@ -206,7 +210,7 @@ static u32 copy_warm(struct heat *heat, struct dvmm_mem_page *pages)
 	spin_lock(&heat->lock);
 	cool(heat);
 	for (i = 0; i < heat->nr; i++)
-		if (heat->heat[i])
+		if (heat->heat[i] > heat->inherited[i])
 			pages[nr++] = describe(heat, i);
 	spin_unlock(&heat->lock);
 	return nr;

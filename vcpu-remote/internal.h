@@ -109,7 +109,7 @@ struct vm {
 };
 
 /* A memslot: at the origin the VMM's, on a slice the slice's. Replaced, not changed,
- * but for gpa, so that memslot_gpa() may look at any time.
+ * but for gpa, so that memslot_find() may look at any time.
  */
 struct slot {
 	struct rcu_head rcu;
@@ -217,8 +217,8 @@ bool extension_may_enable(unsigned long cap); /* by KVM_ENABLE_CAP on the VM */
 long memslot_set(struct vm *vm, struct file *real, void __user *user);
 long memslot_get_dirty_log(struct vm *vm, struct file *real, void __user *user);
 int memslot_set_here(struct vm *vm, struct job *job, unsigned long scratch); /* slice: MEMSLOT */
-/* of a page of a memory object, or DVMM_NO_GPA; any context */
-u64 memslot_gpa(struct vm *vm, u32 mem, u64 page);
+/* the guest has this page of a memory object there */
+bool memslot_find(struct vm *vm, u32 mem, u64 offset, u64 *out_gpa);
 
 /* top.c: DVMM_MEM_TOP */
 long mem_top_ioctl(struct file *file, void *arg);

@@ -45,7 +45,7 @@ static void forget_slot(struct vm *vm, u32 id)
 	free_slot(xa_erase(&vm->slots, id));
 }
 
-static u64 slot_gpa(const struct slot *slot, u32 mem, u64 offset)
+static bool find_in_slot(const struct slot *slot, u32 mem, u64 offset, u64 *out_gpa)
 {
 	u64 gpa = READ_ONCE(slot->gpa);
 	u32 i;
@@ -54,27 +54,29 @@ static u64 slot_gpa(const struct slot *slot, u32 mem, u64 offset)
 		const struct dsm_segment *segment = &slot->segments[i];
 
 		if (segment->mem == mem && offset >= segment->offset &&
-		    offset - segment->offset < segment->bytes)
-			return gpa + offset - segment->offset;
+		    offset - segment->offset < segment->bytes) {
+			*out_gpa = gpa + offset - segment->offset;
+			return true;
+		}
 		gpa += segment->bytes;
 	}
-	return DVMM_NO_GPA;
+	return false;
 }
 
-u64 memslot_gpa(struct vm *vm, u32 mem, u64 page)
+bool memslot_find(struct vm *vm, u32 mem, u64 offset, u64 *out_gpa)
 {
-	u64 gpa = DVMM_NO_GPA;
+	bool found = false;
 	struct slot *slot;
 	unsigned long id;
 
 	rcu_read_lock();
 	xa_for_each(&vm->slots, id, slot) {
-		gpa = slot_gpa(slot, mem, page << PAGE_SHIFT);
-		if (gpa != DVMM_NO_GPA)
+		found = find_in_slot(slot, mem, offset, out_gpa);
+		if (found)
 			break;
 	}
 	rcu_read_unlock();
-	return gpa;
+	return found;
 }
 
 /* ---- origin ---- */

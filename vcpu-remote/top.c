@@ -25,7 +25,7 @@ static int copy_top(struct vm *vm, const struct dvmm_mem_top *top, struct dvmm_m
 	u32 i;
 
 	for (i = 0; !err && i < min(top->nr, nr); i++) {
-		pages[i].gpa = memslot_gpa(vm, pages[i].mem_id, pages[i].page);
+		memslot_find(vm, pages[i].mem_id, pages[i].page << PAGE_SHIFT, &pages[i].gpa);
 		err = copy_out(to + i * top->page_bytes, top->page_bytes, &pages[i]);
 	}
 	return err;

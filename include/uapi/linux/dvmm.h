@@ -353,7 +353,7 @@ struct dvmm_mem_rehome {
  * @gpa: its guest physical address (one of them), or DVMM_NO_GPA: in no memslot now
  * @nodes: bit n = node n took it from here in the last 20 s; the bit of this
  *	node: it missed it
- * @heat: misses and takes, halved every 10 s: an upper bound, for comparing
+ * @heat: misses and takes since the page is in the list, halved every 10 s
  * @read_misses: here, that needed another node, since the page is in the list; so
  *	are the counts that follow. All may be too low: what comes at once is not counted
  * @write_misses: with upgrades
