@@ -264,6 +264,11 @@ void violation(const char *format, ...)
 	funlockfile(stdout);
 }
 
+bool is_violated(void)
+{
+	return load(&nr_violations);
+}
+
 int finish(void)
 {
 	if (load(&nr_violations))

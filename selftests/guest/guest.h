@@ -75,6 +75,8 @@ void check_stuck(double *began, const char *what);
 /** violation() - Report a broken promise; the program will exit non-zero. */
 void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+bool is_violated(void);
+
 /** finish() - Exit status: 0 when nothing was violated. */
 int finish(void);
 

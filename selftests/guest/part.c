@@ -18,7 +18,8 @@ static struct {
 
 bool time_is_up(void)
 {
-	return seconds_now() >= part_end;
+	/* A planted mistake needs to be found once. */
+	return seconds_now() >= part_end || (opt.bug && is_violated());
 }
 
 void look(int self, uint64_t n)

@@ -12,7 +12,7 @@ from testbed import Testbed, kernels
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TEST = "memcheck:-k:message-passing:-t:4:-n:1000000,litmus:-k:MP:-t:4"
+TEST = "memcheck:-k:message-passing:-t:4:-n:1000000,litmus:-k:MP:-t:2"
 PAGES = {"memcheck": r"message-passing: data in page (\d+)", "litmus": r"first cells are in page (\d+)"}
 
 
