@@ -29,10 +29,10 @@ def set_up(cluster, libvirt):
     assert "would write /etc/libvirt/hooks/qemu.d/50-dvmm" in said, said
     assert origin.start("dvmm node check").wait(60) == 1, "the check misses no hook"
     origin.run("dvmm node setup")
-    rows = json.loads(origin.run("dvmm -o json node check"))
-    assert not [row for row in rows if row["state"] == "missing"], rows
     libvirt.up()
     libvirt.put_guest()
+    rows = json.loads(origin.start("dvmm -o json node check").check(60))
+    assert not [row for row in rows if row["state"] == "missing"], rows
 
 
 def nothing_is_left(cluster):
