@@ -60,7 +60,7 @@ def wrong_domains(libvirt, cluster, line):
     refused(libvirt, domain(placement(1, 1).replace("n2", "n9")), "n9: no such node")
     refused(libvirt, domain(placement(1, 1).replace("ids='1-1'", "ids='7'")),
             "vCPU 7 is placed on n2, but the domain has 2")
-    refused(libvirt, domain(placement(1, 1).replace("dvmm:memory", "dvmm:memmory")), "no part <memmory>")
+    refused(libvirt, domain(placement(1, 1).replace("dvmm:memory", "dvmm:mem")), "no part <mem>")
     refused(libvirt, domain(placement(1, 1), emulator="/usr/bin/qemu-system-x86_64"),
             "write <emulator>/usr/bin/dvmm-qemu</emulator>")
     refused(libvirt, domain(placement(1, 1)).replace("<ioapic driver='qemu'/>", ""), "<ioapic driver='qemu'/>")
