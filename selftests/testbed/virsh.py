@@ -29,10 +29,10 @@ def set_up(cluster, libvirt):
     assert "would write /etc/libvirt/hooks/qemu.d/50-dvmm" in said, said
     assert origin.start("dvmm node check").wait(60) == 1, "the check misses no hook"
     origin.run("dvmm node setup")
-    rows = json.loads(origin.run("dvmm -o json node check"))
-    assert not [row for row in rows if row["state"] == "missing"], rows
     libvirt.up()
     libvirt.put_guest()
+    rows = json.loads(origin.start("dvmm -o json node check").check(60))
+    assert not [row for row in rows if row["state"] == "missing"], rows
 
 
 def nothing_is_left(cluster):
@@ -58,9 +58,9 @@ def wrong_domains(libvirt, cluster, line):
         return domain_xml("web1", UUID, 2, line, metadata, **options)
 
     refused(libvirt, domain(placement(1, 1).replace("n2", "n9")), "n9: no such node")
-    refused(libvirt, domain(placement(1, 1).replace("ids='1'", "ids='7'")),
+    refused(libvirt, domain(placement(1, 1).replace("ids='1-1'", "ids='7'")),
             "vCPU 7 is placed on n2, but the domain has 2")
-    refused(libvirt, domain(placement(1, 1).replace("dvmm:memory", "dvmm:memmory")), "no part <memmory>")
+    refused(libvirt, domain(placement(1, 1).replace("dvmm:memory", "dvmm:mem")), "no part <mem>")
     refused(libvirt, domain(placement(1, 1), emulator="/usr/bin/qemu-system-x86_64"),
             "write <emulator>/usr/bin/dvmm-qemu</emulator>")
     refused(libvirt, domain(placement(1, 1)).replace("<ioapic driver='qemu'/>", ""), "<ioapic driver='qemu'/>")
