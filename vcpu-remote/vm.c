@@ -112,9 +112,9 @@ static void memory_lost_node(void *priv, u8 node)
 
 static void memory_describe(void *priv, u32 mem, u64 offset, char *out_text, size_t room)
 {
-	u64 gpa = memslot_gpa(priv, mem, offset >> PAGE_SHIFT);
+	u64 gpa;
 
-	if (gpa != DVMM_NO_GPA)
+	if (memslot_find(priv, mem, offset, &gpa))
 		snprintf(out_text, room, ", guest address %#llx", gpa);
 }
 
