@@ -27,7 +27,8 @@
 #define STEP		4	/* between the values of two batches */
 #define MIN_DELAY	(1ull << 12)	/* cycles of the TSC until a batch starts */
 #define MAX_DELAY	(1ull << 28)
-#define NR_PLACINGS	3	/* sets of vCPUs that the threads of a test try */
+#define NR_PLACINGS	3	/* sets of vCPUs that the threads of a test try, */
+#define PLACING_SECONDS	0.5	/* if there is that much time: between hosts a change is slow */
 
 enum layout { ONE_PAGE, TWO_PAGES, AT_THE_BORDER, NR_LAYOUTS };
 
@@ -429,16 +430,22 @@ static void place_threads(int *where, int nth, uint64_t *random)
 
 static uint64_t nr_batches;
 
+static int placings_of(double seconds)
+{
+	return opt.crowded || seconds >= PLACING_SECONDS ? NR_PLACINGS : 1;
+}
+
 static void run_batches(void)
 {
+	int nr = placings_of((part_end - seconds_now()) / NR_PLACINGS);
 	uint64_t random = 362436069;
 	int where[MAX_CPUS];
 
 	nr_batches = 0;
-	for (int i = 0; i < NR_PLACINGS; i++) {
+	for (int i = 0; i < nr; i++) {
 		struct batch first = batch_of(nr_batches + 1);
 
-		placing_end = seconds_now() + (part_end - seconds_now()) / (NR_PLACINGS - i);
+		placing_end = seconds_now() + (part_end - seconds_now()) / (nr - i);
 		orders->last = 0;
 		give_orders(&first);
 		place_threads(where, i, &random);

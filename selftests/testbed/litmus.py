@@ -14,8 +14,8 @@ from testbed import Testbed, guest
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TESTS = ["litmus:-t:4", "memcheck:-t:2", "atomics:-t:2", "code:-t:1", "mappings:-t:1", "forks:-t:1", "diskio:-t:1",
-         "netio:-t:1:-f:10.88.0.1"]
+TESTS = ["code:-t:0.5", "mappings:-t:0.5", "forks:-t:0.5", "atomics:-t:1", "netio:-t:0.5:-f:10.88.0.1", "diskio:-t:0.5",
+         "memcheck:-t:0.5", "litmus:-t:4"]
 # A ramdisk that QEMU opens with O_DIRECT: what the guest reads and writes is pinned on the host.
 DISK = "/dev/ram0"
 TAP = "tap0"
@@ -41,7 +41,7 @@ def finds_nothing(cluster, machine, counts, tests):
     try:
         spanning.wait("DVMM-GUEST: up")
         print("# served by", cluster.bed.hosts[0].run("ps -eo comm | grep ^vhost-").split(), flush=True)
-        spanning.finish(*names, timeout=1500)
+        spanning.finish(*names, timeout=2000)
     finally:
         show_counts(spanning.output, names)
     for host in cluster.bed.hosts:
