@@ -4,14 +4,14 @@
  */
 #include "wire.h"
 
-#ifndef __KERNEL__
+#ifdef __KERNEL__
+#include <linux/string.h>
+#elif !defined(le16_to_cpu)
 #include <endian.h>
 #include <string.h>
 #define le16_to_cpu(x) le16toh(x)
 #define le32_to_cpu(x) le32toh(x)
 #define le64_to_cpu(x) le64toh(x)
-#else
-#include <linux/string.h>
 #endif
 
 static bool is_node(u64 nodes, u32 node)

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* selftests/dsm/user/shim.c - the parts of shim.h that are no macros. */
+#include "shim.h"
+
+/* ---- waiting ---- */
+
+void init_waitqueue_head(struct wait_queue_head *wait)
+{
+	pthread_mutex_init(&wait->m, NULL);
+	pthread_cond_init(&wait->c, NULL);
+}
+
+void wake_up_all(struct wait_queue_head *wait)
+{
+	pthread_mutex_lock(&wait->m);
+	pthread_cond_broadcast(&wait->c);
+	pthread_mutex_unlock(&wait->m);
+}
+
+void shim_pause(struct wait_queue_head *wait)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&wait->m);
+	pthread_cond_timedwait(&wait->c, &wait->m, &until);
+	pthread_mutex_unlock(&wait->m);
+}
+
+void init_completion(struct completion *completion)
+{
+	completion->done = false;
+	init_waitqueue_head(&completion->wait);
+}
+
+void complete(struct completion *completion)
+{
+	WRITE_ONCE(completion->done, true);
+	wake_up_all(&completion->wait);
+}
+
+void wait_for_completion(struct completion *completion)
+{
+	while (!READ_ONCE(completion->done))
+		shim_pause(&completion->wait);
+}
+
+/* ---- work: a thread each time; one of an item at a time ---- */
+
+#define MAX_RUNNING 4096
+
+static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct work_struct *running[MAX_RUNNING];
+static size_t nr_running;
+
+static bool is_running(const struct work_struct *work)
+{
+	size_t i;
+
+	for (i = 0; i < nr_running; i++)
+		if (running[i] == work)
+			return true;
+	return false;
+}
+
+static void begin_running(struct work_struct *work)
+{
+	pthread_mutex_lock(&running_lock);
+	while (is_running(work)) {
+		pthread_mutex_unlock(&running_lock);
+		usleep(200);
+		pthread_mutex_lock(&running_lock);
+	}
+	assert(nr_running < MAX_RUNNING);
+	running[nr_running++] = work;
+	__atomic_store_n(&work->pending, 0, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&running_lock);
+}
+
+/* The item may be gone: only its address is used. */
+static void end_running(struct work_struct *work)
+{
+	size_t i;
+
+	pthread_mutex_lock(&running_lock);
+	for (i = 0; running[i] != work; i++)
+		;
+	running[i] = running[--nr_running];
+	pthread_mutex_unlock(&running_lock);
+}
+
+struct start {
+	struct work_struct *work;
+	unsigned long delay_us;
+	struct hrtimer *timer;
+};
+
+static void *work_thread(void *arg)
+{
+	struct start start = *(struct start *)arg;
+
+	free(arg);
+	usleep(start.delay_us);
+	if (start.timer) {
+		start.timer->function(start.timer);
+		return NULL;
+	}
+	begin_running(start.work);
+	start.work->func(start.work);
+	end_running(start.work);
+	return NULL;
+}
+
+static void start_thread(struct start like)
+{
+	struct start *start = malloc(sizeof(*start));
+	pthread_t thread;
+	int err;
+
+	*start = like;
+	err = pthread_create(&thread, NULL, work_thread, start);
+	assert(!err);
+	pthread_detach(thread);
+}
+
+void shim_queue(struct work_struct *work, unsigned long delay_ms)
+{
+	if (!__atomic_exchange_n(&work->pending, 1, __ATOMIC_SEQ_CST))
+		start_thread((struct start){ .work = work, .delay_us = delay_ms * 1000 });
+}
+
+void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode)
+{
+	(void)mode;
+	start_thread((struct start){ .timer = timer, .delay_us = in / 1000 });
+}
+
+void flush_work(struct work_struct *work)
+{
+	bool busy;
+
+	do {
+		usleep(200);
+		pthread_mutex_lock(&running_lock);
+		busy = __atomic_load_n(&work->pending, __ATOMIC_SEQ_CST) || is_running(work);
+		pthread_mutex_unlock(&running_lock);
+	} while (busy);
+}
+
+void cancel_work_sync(struct work_struct *work)
+{
+	flush_work(work);
+}
+
+/* ---- memory ---- */
+
+struct kmem_cache *shim_cache(size_t size)
+{
+	struct kmem_cache *cache = malloc(sizeof(*cache));
+
+	cache->size = size;
+	return cache;
+}
+
+struct page *alloc_page(gfp_t gfp)
+{
+	struct page *page = calloc(1, sizeof(*page));
+
+	(void)gfp;
+	page->count = 1;
+	mutex_init(&page->lock);
+	page->data = malloc(PAGE_SIZE);
+	memset(page->data, 0x5a, PAGE_SIZE);
+	return page;
+}
+
+void put_page(struct page *page)
+{
+	if (__atomic_sub_fetch(&page->count, 1, __ATOMIC_SEQ_CST))
+		return;
+	free(page->data);
+	free(page);
+}
+
+/* ---- xarray ---- */
+
+void xa_init(struct xarray *xa)
+{
+	*xa = (struct xarray)SHIM_XARRAY;
+}
+
+void xa_destroy(struct xarray *xa)
+{
+	free(xa->slot);
+	xa->slot = NULL;
+	xa->nr = xa->room = 0;
+}
+
+/* The first slot of @index or behind it. */
+static size_t position(const struct xarray *xa, unsigned long index)
+{
+	size_t low = 0, high = xa->nr, mid;
+
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (xa->slot[mid].index < index)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static void put_at(struct xarray *xa, size_t at, unsigned long index, void *entry)
+{
+	if (xa->nr == xa->room) {
+		xa->room = xa->room ? xa->room * 2 : 16;
+		xa->slot = realloc(xa->slot, xa->room * sizeof(*xa->slot));
+	}
+	memmove(&xa->slot[at + 1], &xa->slot[at], (xa->nr - at) * sizeof(*xa->slot));
+	xa->slot[at] = (struct xa_slot){ index, entry };
+	xa->nr++;
+}
+
+void *xa_load(struct xarray *xa, unsigned long index)
+{
+	void *entry = NULL;
+	size_t at;
+
+	xa_lock(xa);
+	at = position(xa, index);
+	if (at < xa->nr && xa->slot[at].index == index)
+		entry = xa->slot[at].entry;
+	xa_unlock(xa);
+	return entry;
+}
+
+void *xa_cmpxchg(struct xarray *xa, unsigned long index, void *old, void *entry, gfp_t gfp)
+{
+	void *is;
+
+	(void)gfp;
+	assert(!old && entry);
+	xa_lock(xa);
+	is = xa_load(xa, index);
+	if (!is)
+		put_at(xa, position(xa, index), index, entry);
+	xa_unlock(xa);
+	return is;
+}
+
+int xa_insert(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
+{
+	return xa_cmpxchg(xa, index, NULL, entry, gfp) ? -EBUSY : 0;
+}
+
+void *xa_erase(struct xarray *xa, unsigned long index)
+{
+	void *entry;
+	size_t at;
+
+	xa_lock(xa);
+	entry = xa_load(xa, index);
+	if (entry) {
+		at = position(xa, index);
+		memmove(&xa->slot[at], &xa->slot[at + 1], (--xa->nr - at) * sizeof(*xa->slot));
+	}
+	xa_unlock(xa);
+	return entry;
+}
+
+int xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit, u32 *next, gfp_t gfp)
+{
+	xa_lock(xa);
+	do {
+		if (++*next < limit.min || *next > limit.max)
+			*next = limit.min;
+	} while (xa_load(xa, *next));
+	*id = *next;
+	xa_cmpxchg(xa, *id, NULL, entry, gfp);
+	xa_unlock(xa);
+	return 0;
+}
+
+void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned long last)
+{
+	void *entry = NULL;
+	size_t at;
+
+	xa_lock(xa);
+	at = position(xa, *index);
+	if (at < xa->nr && xa->slot[at].index <= last) {
+		entry = xa->slot[at].entry;
+		*index = xa->slot[at].index;
+	}
+	xa_unlock(xa);
+	return entry;
+}
