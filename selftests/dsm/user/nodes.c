@@ -348,12 +348,7 @@ void fput(struct file *file)
 	free(file);
 }
 
-/* Nobody looks at the heat, and no home moves. */
-int heat_init_vm(struct dsm_vm *v) { return 0; }
-void heat_free_vm(struct dsm_vm *v) { }
-void heat_taken(const struct page_ref *ref, u8 requester) { }
-void heat_missed(const struct page_ref *ref, u8 want) { }
-void heat_put_off(const struct page_ref *ref) { }
+/* No home moves. */
 int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
 {
 	return -EPROTO;
