@@ -45,6 +45,7 @@ static void __exit dsm_exit(void)
 	memfile_exit();
 	evict_exit();
 	take_exit();
+	fetch_exit();
 	rcu_barrier();
 	page_exit();
 }

@@ -15,6 +15,7 @@ MSG(REPLY, 0x07, KMOD, 0, "Answer to the request of the same number; any tail")
 
 MSG(MEM_PROTO, 0x100, DSM, sizeof(struct dvmm_msg_mem), "A coherence message that is not a page (dsm/proto.h)")
 MSG(MEM_ADD, 0x101, DSM, sizeof(struct dvmm_msg_mem_add), "A new memory object (request)")
+MSG(MEM_BATCH, 0x110, DSM, 2 * sizeof(struct dvmm_msg_mem), "Coherence messages of one VM that do not depend on each other")
 
 MSG(SLICE_START, 0x200, VCPU, sizeof(struct dvmm_msg_slice_start), "Start a slice of my VM (request)")
 MSG(VM_STOP, 0x201, VCPU, sizeof(struct dvmm_msg_vm_stop), "This VM ends or is dead, and why")
