@@ -33,6 +33,16 @@ static bool next_self(struct op *op, struct proto_event *out_ev)
 	return true;
 }
 
+/* Home serves nobody else before Done. Where nodes write and read in turn that counts;
+ * a page that nobody has taken from here yet is most likely not wanted elsewhere now,
+ * and stays a round trip anyway.
+ */
+static bool can_wait(const struct op *op, const struct proto_event *msg)
+{
+	return op->can_wait ||
+	       (msg->event == PROTO_DONE && !(op->ref.page->flags & PAGE_F_TAKEN));
+}
+
 static void send(struct op *op, const struct proto_action *action)
 {
 	u64 to = action->to;
@@ -44,8 +54,8 @@ static void send(struct op *op, const struct proto_action *action)
 		if (node == vm_of(op)->self)
 			queue_self(op, &action->msg);
 		else
-			serve_send(op->ref.mem, op->ref.index, node,
-				   &action->msg);
+			serve_send(op->ref.mem, op->ref.index, node, &action->msg,
+				   can_wait(op, &action->msg));
 	}
 }
 
@@ -57,12 +67,13 @@ static void send_page(struct op *op, const struct proto_action *action)
 			op->ref.page->frame);
 }
 
-static int fill(struct op *op)
+/* The frame that was reserved is left over: the next page can be received into it. */
+static int fill(struct op *op, u32 txn)
 {
 	if (!op->frame)
 		return -EPROTO;
 	page_set_frame(&op->ref, op->frame);
-	op->frame = NULL;
+	op->frame = fetch_take_frame(txn);
 	vm_stat(vm_of(op), pages_received);
 	return 0;
 }
@@ -157,7 +168,7 @@ static int act(struct op *op, const struct proto_event *ev,
 		page_drop_frame(&op->ref);
 		return 0;
 	case PROTO_ACT_FILL:
-		return fill(op);
+		return fill(op, ev->txn);
 	case PROTO_ACT_ZERO:
 		return zero(op, ev->txn);
 	case PROTO_ACT_GRANT:
@@ -239,6 +250,7 @@ static int take(struct op *op, const struct proto_event *ev,
 		take_defer(op, ev, 0);
 		return err;
 	}
+	page->flags |= PAGE_F_TAKEN;
 	heat_taken(&op->ref, ev->requester);
 	if (!proto_can_write(page->node.state)) {
 		vm_stat(vm_of(op), invalidations);

@@ -174,7 +174,8 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 /* Without the page lock, so a hint: under a budget most of what a hand comes by are such. */
 static bool is_last_copy(const struct page_ref *ref)
 {
-	return ref->home && READ_ONCE(ref->page->node.state) == PROTO_M;
+	return home_of(ref->mem, ref->index) == ref->mem->vm->self &&
+	       READ_ONCE(ref->page->node.state) == PROTO_M;
 }
 
 static void mark(struct page_ref *ref, bool shared_only)

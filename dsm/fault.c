@@ -11,6 +11,7 @@
 
 #define COMPLAIN_AFTER_MS 10000
 #define BRIEF_ROUND_TRIPS 8
+#define MAP_AHEAD_PAGES 16 /* as the page cache's fault-around */
 
 static bool can_retry(const struct vm_fault *vmf)
 {
@@ -95,6 +96,47 @@ static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf)
 	return err == -EAGAIN ? VM_FAULT_RETRY : error_to_fault(err);
 }
 
+/* ---- pages ahead ---- */
+
+static bool map_if_ready(struct page_ref *ref, struct vm_area_struct *vma, unsigned long at)
+{
+	bool mapped = false;
+
+	page_lock(ref);
+	if (prefetch_is_ready(ref))
+		mapped = !vm_insert_page(vma, at, ref->page->frame);
+	if (mapped)
+		page_used(ref->page, false);
+	page_unlock(ref);
+	return mapped;
+}
+
+/* What was prefetched and has come is mapped with the page before it: a sequential
+ * reader has not one fault for each page. It counts as used. The mark is left out,
+ * because its fault is what asks for more. No lock is held here.
+ */
+static void map_ahead(struct dsm_mem *mem, const struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct page_ref ref;
+	int i;
+
+	for (i = 1; i <= MAP_AHEAD_PAGES; i++) {
+		unsigned long at = vmf->address + i * PAGE_SIZE;
+
+		if (at >= vma->vm_end || page_get(mem, vmf->pgoff + i, &ref) ||
+		    !prefetch_is_ready(&ref) || !map_if_ready(&ref, vma, at))
+			return;
+	}
+}
+
+static bool is_in_stream(const struct page_ref *ref, const struct vm_fault *vmf)
+{
+	return !(vmf->flags & FAULT_FLAG_WRITE) && READ_ONCE(ref->page->flags) & PAGE_F_PREFETCHED;
+}
+
+/* ---- waiting ---- */
+
 /* Looked at without the lock: whoever waited asks the rules again. */
 static bool is_settled(const struct page_ref *ref)
 {
@@ -132,9 +174,10 @@ int fault_wait(const struct page_ref *ref)
 	return left < 0 ? left : 0;
 }
 
-/* KVM asks not to wait, but its asynchronous way costs two thread hand-offs and
- * empty exits: the usual answer comes sooner. A late one is left to that way,
- * so that the vCPU can take interrupts. True: try again now.
+/* The usual answer comes sooner than it takes to go through the fault again, or, when
+ * KVM asks not to wait, than its asynchronous way with two thread hand-offs and empty
+ * exits. A late one is left to that way, so that the vCPU can take interrupts.
+ * True: try again now.
  */
 static bool wait_briefly(const struct page_ref *ref)
 {
@@ -184,6 +227,8 @@ static vm_fault_t fault_in_vm(struct dsm_mem *mem, struct vm_fault *vmf,
 	if (prefetch_is_mark(&op.ref))
 		prefetch_after(mem, vmf->pgoff, access_of(vmf));
 	for (;;) {
+		if (is_in_stream(&op.ref, vmf) && is_settled(&op.ref))
+			map_ahead(mem, vmf);
 		ret = try_fault(&op, vmf);
 		if (ret != VM_FAULT_RETRY)
 			return ret;
@@ -192,13 +237,12 @@ static vm_fault_t fault_in_vm(struct dsm_mem *mem, struct vm_fault *vmf,
 			prefetch_after(mem, vmf->pgoff, access_of(vmf));
 			is_miss = false;
 		}
-		if (must_not_wait(vmf)) {
-			if (!wait_briefly(&op.ref))
-				return ret;
-			continue;
+		fetch_restock();
+		if (can_retry(vmf)) {
+			if (wait_briefly(&op.ref))
+				continue;
+			return must_not_wait(vmf) ? ret : wait_unlocked(&op, vmf, out_file);
 		}
-		if (can_retry(vmf))
-			return wait_unlocked(&op, vmf, out_file);
 		if (fault_wait(&op.ref))
 			return VM_FAULT_SIGBUS;
 	}

@@ -6,6 +6,8 @@
 
 #include "internal.h"
 
+#define NR_SPARE 32
+
 struct fetch {
 	struct dsm_mem *mem; /* a reference */
 	u64 index;
@@ -15,10 +17,62 @@ struct fetch {
 static DEFINE_XARRAY_ALLOC1(fetches); /* txn -> struct fetch */
 static u32 next_txn; /* xa_lock of fetches */
 
+static DEFINE_SPINLOCK(spare_lock); /* innermost */
+static struct page *spare[NR_SPARE]; /* spare_lock */
+static u32 nr_spare; /* spare_lock */
+
+/* ---- frames ---- */
+
+static struct page *frame_take(void)
+{
+	struct page *frame = NULL;
+
+	spin_lock(&spare_lock);
+	if (nr_spare)
+		frame = spare[--nr_spare];
+	spin_unlock(&spare_lock);
+	return frame ?: frame_alloc();
+}
+
+static void frame_give(struct page *frame)
+{
+	spin_lock(&spare_lock);
+	if (nr_spare < NR_SPARE) {
+		spare[nr_spare++] = frame;
+		frame = NULL;
+	}
+	spin_unlock(&spare_lock);
+	if (frame)
+		put_page(frame);
+}
+
+/* Kernels that clear what they allocate take their time: while an answer is on its
+ * way there is some.
+ */
+void fetch_restock(void)
+{
+	struct page *frame;
+
+	while (READ_ONCE(nr_spare) < NR_SPARE) {
+		frame = frame_alloc();
+		if (!frame)
+			return;
+		frame_give(frame);
+	}
+}
+
+void fetch_exit(void)
+{
+	while (nr_spare)
+		put_page(spare[--nr_spare]);
+}
+
+/* ---- requests ---- */
+
 static void fetch_free(struct fetch *fetch)
 {
 	if (fetch->frame)
-		put_page(fetch->frame);
+		frame_give(fetch->frame);
 	mem_put(fetch->mem);
 	kfree(fetch);
 }
@@ -33,7 +87,7 @@ int fetch_begin(struct dsm_mem *mem, u64 index, u32 *out_txn)
 	mem_get(mem);
 	fetch->mem = mem;
 	fetch->index = index;
-	fetch->frame = frame_alloc();
+	fetch->frame = frame_take();
 	err = fetch->frame ? 0 : -ENOMEM;
 	if (!err)
 		err = xa_alloc_cyclic(&fetches, out_txn, fetch,

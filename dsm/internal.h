@@ -152,6 +152,7 @@ struct dsm_vm {
 	struct mutex rehome_lock; /* one extent moves at a time; held over requests; origin */
 	struct wait_queue_head home_quiet; /* a page of a frozen extent is served no more */
 	struct loss loss;
+	struct post_box *post; /* one for each node */
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
@@ -255,6 +256,7 @@ void memfile_exit(void);
 #define PAGE_F_MARK 0x200 /* in the middle of a window of them */
 #define PAGE_F_COLD 0x400 /* unmapped, to see whether it is still used */
 #define PAGE_F_HOMED 0x800 /* its frame is counted as one of home's */
+#define PAGE_F_TAKEN 0x1000 /* another node has wanted it when it was here */
 #define PAGE_F_FORESEEN (PAGE_F_REGAINED | PAGE_F_PREFETCHED) /* nobody waits for it */
 
 struct dsm_page {
@@ -326,6 +328,7 @@ void regain_all(struct dsm_vm *vm); /* may sleep, does not wait for a peer */
 void prefetch_init(struct prefetch *prefetch);
 void prefetch_after(struct dsm_mem *mem, u64 index, u8 want); /* may sleep, does not wait for a peer */
 bool prefetch_is_mark(const struct page_ref *ref);
+bool prefetch_is_ready(const struct page_ref *ref); /* can be read, was not, and is no mark; a hint without the page lock */
 void prefetch_wasted(const struct page_ref *ref);
 
 /* ---- turn.c: whose turn it is to keep contended pages ---- */
@@ -372,6 +375,8 @@ void fetch_end(u32 txn);
 struct page *fetch_take_frame(u32 txn); /* the frame reserved for it */
 bool fetch_find(u32 txn, struct dsm_mem **out_mem, u64 *out_index); /* takes a reference */
 void fetch_end_all(struct dsm_vm *vm); /* nobody is in the vm */
+void fetch_restock(void); /* allocates what the next requests reserve. May sleep */
+void fetch_exit(void);
 
 /* ---- act.c: asks the rules and does what they say ---- */
 
@@ -380,11 +385,12 @@ void fetch_end_all(struct dsm_vm *vm); /* nobody is in the vm */
 /* One run of the rules on one page, under its lock. */
 struct op {
 	struct page_ref ref;
-	struct page *frame; /* came with the event, or is spare; taken if used */
+	struct page *frame; /* came with the event, or is spare; if used, it is another one or NULL then */
 	struct take *take; /* the event was put off in this one; NULL when it is used again */
 	struct proto_event queue[OP_QUEUE]; /* events for ourselves */
 	u8 first;
 	u8 nr;
+	bool can_wait; /* what is sent to other nodes: the caller ends by post_flush() */
 };
 
 int act_event(struct op *op, const struct proto_event *ev);
@@ -454,10 +460,20 @@ void take_defer(struct op *op, const struct proto_event *ev, u32 us);
 int take_init(void);
 void take_exit(void);
 
+/* ---- post.c: messages that share a packet ---- */
+
+struct post_box;
+
+void post(struct dsm_vm *vm, u8 node, const struct dvmm_msg_mem *msg, bool can_wait); /* Process context */
+void post_flush(struct dsm_vm *vm); /* all that was posted is with the link then. Process context */
+int post_init_vm(struct dsm_vm *vm); /* when its nodes are known */
+void post_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
+
 /* ---- serve.c: what comes from other nodes ---- */
 
-int serve_send(struct dsm_mem *mem, u64 index, u8 node, const struct proto_event *ev);
-int serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev, struct page *frame);
+void serve_send(struct dsm_mem *mem, u64 index, u8 node, const struct proto_event *ev, bool can_wait);
+void serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev, struct page *frame);
+void serve_sent(struct dsm_vm *vm, u8 node, int err); /* what sending returned, and what follows from it */
 int serve_announce(struct dsm_mem *mem); /* waits for all nodes */
 int serve_init(void);
 void serve_exit(void);

@@ -196,6 +196,7 @@ static void freeze(struct dsm_vm *vm, u8 lost)
 		vm->ops->node_lost(vm->priv, lost);
 	/* Whoever has not seen that has sent what he sends. */
 	page_synchronize();
+	post_flush(vm);
 }
 
 /* Of a frozen page only answers to its own request are taken: they may bring the

@@ -51,6 +51,7 @@ static void __exit dsm_exit(void)
 	rehome_exit();
 	evict_exit();
 	take_exit();
+	fetch_exit();
 	rcu_barrier();
 	page_exit();
 }

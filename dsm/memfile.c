@@ -33,7 +33,8 @@ static int memfile_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_pgoff > mem->nr_pages ||
 	    nr > mem->nr_pages - vma->vm_pgoff)
 		return -EINVAL;
-	compat_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY);
+	/* VM_MIXEDMAP for vm_insert_page(); all pages are ordinary ones. */
+	compat_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY | VM_MIXEDMAP);
 	vma->vm_ops = &fault_vm_ops;
 	return 0;
 }

@@ -10,7 +10,7 @@
 
 #include "internal.h"
 
-#define WINDOW_FIRST 4
+#define WINDOW_FIRST 8
 #define WINDOW_MAX 256
 /* Misses farther apart are not of one stream. */
 #define STRIDE_MAX 64
@@ -110,7 +110,7 @@ unlock:
 /* Whatever the answer: nobody waits for it yet. False: the end of what can be asked for. */
 static bool ask(struct dsm_mem *mem, u64 index, u8 want, bool is_mark)
 {
-	struct op op = {};
+	struct op op = { .can_wait = true };
 	int err = 0;
 
 	if (index >= mem->nr_pages || page_get(mem, index, &op.ref))
@@ -140,10 +140,21 @@ void prefetch_after(struct dsm_mem *mem, u64 index, u8 want)
 		if (!ask(mem, at, want, i == nr / 2))
 			break;
 	}
+	if (nr)
+		post_flush(mem->vm);
 }
 
 /* True, once: the page is the mark of a window. Looked at without the lock: a hint. */
 bool prefetch_is_mark(const struct page_ref *ref)
 {
 	return READ_ONCE(ref->page->flags) & PAGE_F_MARK;
+}
+
+bool prefetch_is_ready(const struct page_ref *ref)
+{
+	u8 state = READ_ONCE(ref->page->node.state);
+	u16 flags = READ_ONCE(ref->page->flags);
+
+	return (flags & (PAGE_F_PREFETCHED | PAGE_F_MARK | PAGE_F_TAKE)) == PAGE_F_PREFETCHED &&
+	       proto_can_read(state) && !proto_is_transient(state);
 }

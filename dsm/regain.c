@@ -62,9 +62,10 @@ void regain_all(struct dsm_vm *vm)
 	nr = take_all(&vm->regain, lost);
 	for (i = 0; i < nr; i++) {
 		struct dsm_mem *mem = mem_find(vm, lost[i].mem);
-		struct op op = {};
+		struct op op = { .can_wait = true };
 
 		if (mem && !page_get(mem, lost[i].index, &op.ref))
 			request(&op);
 	}
+	post_flush(vm);
 }

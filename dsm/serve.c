@@ -12,17 +12,16 @@
 /* A message that cannot be sent would leave a page in between for ever: its node
  * is lost.
  */
-static int sent(struct dsm_vm *vm, u8 node, int err)
+void serve_sent(struct dsm_vm *vm, u8 node, int err)
 {
 	if (err == -ENOBUFS)
 		dvmm_link_fail(node, "too many messages wait");
 	else if (err)
 		loss_seen(vm, node);
-	return err;
 }
 
-int serve_send(struct dsm_mem *mem, u64 index, u8 node,
-	       const struct proto_event *ev)
+void serve_send(struct dsm_mem *mem, u64 index, u8 node, const struct proto_event *ev,
+		bool can_wait)
 {
 	struct dvmm_msg_mem payload = {
 		.mem = cpu_to_le32(mem->id),
@@ -35,22 +34,16 @@ int serve_send(struct dsm_mem *mem, u64 index, u8 node,
 		.txn = cpu_to_le32(ev->txn),
 		.page = cpu_to_le64(index),
 	};
-	struct dvmm_msg msg = {
-		.type = DVMM_MSG_MEM_PROTO,
-		.vm = mem->vm->id,
-		.payload = &payload,
-		.len = sizeof(payload),
-	};
 
-	return sent(mem->vm, node, dvmm_link_send(node, &msg));
+	post(mem->vm, node, &payload, can_wait);
 }
 
-int serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev,
-		    struct page *frame)
+void serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev,
+		     struct page *frame)
 {
 	loss_page_sent(mem->vm, node);
-	return sent(mem->vm, node,
-		    dvmm_link_send_page(node, proto_data_to_imm(ev), frame));
+	serve_sent(mem->vm, node,
+		   dvmm_link_send_page(node, proto_data_to_imm(ev), frame));
 }
 
 static u32 pack_runs(const struct dsm_mem *mem, struct dvmm_wire_home_run *runs)
@@ -162,11 +155,11 @@ static int handle(struct op *op, const struct proto_event *ev, u32 epoch)
 }
 
 static int vm_proto(struct dsm_vm *vm, u8 from,
-		    const struct dvmm_msg_mem *payload)
+		    const struct dvmm_msg_mem *payload, bool can_wait)
 {
 	struct dsm_mem *mem = mem_find(vm, le32_to_cpu(payload->mem));
 	u64 index = le64_to_cpu(payload->page);
-	struct op op = {};
+	struct op op = { .can_wait = can_wait };
 	struct proto_event ev = {
 		.event = payload->event,
 		.from = from,
@@ -191,19 +184,24 @@ static int vm_proto(struct dsm_vm *vm, u8 from,
 	return handle(&op, &ev, le16_to_cpu(payload->epoch));
 }
 
-/* A VM that is not here has just ended: its late messages are no error. */
+/* A VM that is not here has just ended: its late messages are no error. What
+ * follows from a batch is sent as one.
+ */
 static int proto_message(u8 from, const struct dvmm_msg_hdr *hdr,
-			 const void *payload, size_t len)
+			 const struct dvmm_msg_mem *msg, size_t nr)
 {
+	bool is_batch = nr > 1;
 	struct dsm_vm *vm;
-	int err;
+	int err = 0;
 
-	if (len != sizeof(struct dvmm_msg_mem))
-		return -EPROTO;
 	vm = vm_find(le32_to_cpu(hdr->vm));
 	if (!vm)
 		return 0;
-	err = vm_had_node(vm, from) ? vm_proto(vm, from, payload) : -EPROTO;
+	err = vm_had_node(vm, from) ? 0 : -EPROTO;
+	while (nr-- && !err)
+		err = vm_proto(vm, from, msg++, is_batch);
+	if (is_batch)
+		post_flush(vm);
 	vm_leave(vm);
 	return err;
 }
@@ -309,7 +307,11 @@ static int serve_message(u8 from, const struct dvmm_msg_hdr *hdr,
 {
 	switch (le16_to_cpu(hdr->type)) {
 	case DVMM_MSG_MEM_PROTO:
-		return proto_message(from, hdr, payload, len);
+		if (len != sizeof(struct dvmm_msg_mem))
+			return -EPROTO;
+		return proto_message(from, hdr, payload, 1);
+	case DVMM_MSG_MEM_BATCH: /* its length was checked */
+		return proto_message(from, hdr, payload, len / sizeof(struct dvmm_msg_mem));
 	case DVMM_MSG_MEM_ADD:
 		return mem_add_message(from, hdr, payload, len);
 	case DVMM_MSG_MEM_FREEZE:
@@ -362,20 +364,12 @@ static int find_and_fill(const struct proto_event *ev, struct page **frame)
 	return err;
 }
 
-static int serve_page(u8 from, u32 imm, struct page *page)
+static int serve_page(u8 from, u32 imm, struct page **page)
 {
-	struct page *frame = page;
 	struct proto_event ev;
-	int err;
 
 	proto_data_from_imm(&ev, from, imm);
-	err = find_and_fill(&ev, &frame);
-	if (err && !frame)
-		dvmm_link_fail(from, "it broke a rule of coherence");
-	/* After an error the page stays the link's. */
-	if (!err && frame)
-		put_page(frame);
-	return frame ? err : 0;
+	return find_and_fill(&ev, page);
 }
 
 static void serve_link_lost(u8 node)

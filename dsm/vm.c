@@ -98,6 +98,7 @@ static void vm_free(struct kref *ref)
 {
 	struct dsm_vm *vm = container_of(ref, struct dsm_vm, ref);
 
+	kfree(vm->post);
 	xa_destroy(&vm->mems);
 	heat_free_vm(vm);
 	mutex_destroy(&vm->lock);
@@ -164,6 +165,9 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	err = -EINVAL;
 	if (!vm_has_node(vm, vm->self) || !vm_has_node(vm, origin))
 		goto free_vm;
+	err = post_init_vm(vm);
+	if (err)
+		goto free_vm;
 	err = xa_insert(&vms, vm_id, vm, GFP_KERNEL);
 	if (err == -EBUSY)
 		err = -EEXIST;
@@ -203,6 +207,7 @@ void dsm_vm_destroy(struct dsm_vm *vm)
 	xa_erase(&vms, vm->id);
 	vm_leave(vm);
 	wait_for_completion(&vm->idle);
+	post_end_vm(vm);
 	flush_work(&vm->fail_work);
 	evict_end_vm(vm);
 	loss_end_vm(vm);

@@ -427,19 +427,18 @@ void conn_received(struct conn *conn, const void *buf, size_t len)
 	dispatch(conn, hdr, len - sizeof(*hdr));
 }
 
-bool conn_received_page(struct conn *conn, u32 imm, struct page *page)
+struct page *conn_received_page(struct conn *conn, u32 imm, struct page *page)
 {
 	/* The peer may open first, and pages are not ordered against its READY. */
 	if (!wait_for_completion_timeout(&conn->opened, HANDSHAKE_TICKS * TICK_MS * HZ / 1000) ||
 	    conn_has_failed(conn))
-		return false;
+		return page;
 	heard(conn);
 	dvmm_stat_inc(conn->link->stats, DVMM_STAT_LINK_rx_pages);
 	trace_dvmm_page_rx(conn->link->peer, imm);
-	if (!service_page(conn->link, imm, page))
-		return true;
-	broken(conn, "a page that nobody takes");
-	return false;
+	if (service_page(conn->link, imm, &page))
+		broken(conn, "a page that nobody takes");
+	return page;
 }
 
 void conn_reposted(struct conn *conn, enum channel channel)

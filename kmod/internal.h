@@ -123,7 +123,7 @@ void request_fail_all(struct link *link);
 /* service.c */
 int service_message(struct link *link, const struct dvmm_msg_hdr *hdr,
 		    const void *payload, size_t len);
-int service_page(struct link *link, u32 imm, struct page *page);
+int service_page(struct link *link, u32 imm, struct page **page);
 void service_link_up(u8 node);
 void service_link_lost(u8 node);
 

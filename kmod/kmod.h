@@ -36,8 +36,9 @@ u32 dvmm_node_epoch(void);
  *	Buffer is the caller's. Returns 0, or -EPROTO (any error): the peer broke a
  *	rule and the link is closed as lost.
  * @page: a guest page has come with @imm. Context as @message, but not ordered
- *	against it. On 0 the service owns @page, else the link is closed. Only one
- *	service has this.
+ *	against it. The service takes *@page and leaves there what is received into
+ *	next: a page of its own that nobody else uses, the same one, or NULL (one is
+ *	allocated). On an error the link is closed. Only one service has this.
  * @link_up: the link to @node is up (again). Before the first message. Context as
  *	@message: must not wait for the peer
  * @link_lost: @node is lost: nothing comes from it any more and nothing sent to
@@ -50,7 +51,7 @@ struct dvmm_service {
 	u16 last_type;
 	int (*message)(u8 from, const struct dvmm_msg_hdr *hdr,
 		       const void *payload, size_t len);
-	int (*page)(u8 from, u32 imm, struct page *page);
+	int (*page)(u8 from, u32 imm, struct page **page);
 	void (*link_up)(u8 node);
 	void (*link_lost)(u8 node);
 };

@@ -95,7 +95,7 @@ int service_message(struct link *link, const struct dvmm_msg_hdr *hdr,
 	return ret;
 }
 
-int service_page(struct link *link, u32 imm, struct page *page)
+int service_page(struct link *link, u32 imm, struct page **page)
 {
 	int ret = -EPROTO;
 	int i;

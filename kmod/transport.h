@@ -111,8 +111,8 @@ void conn_established(struct conn *conn); /* both channels can send; process con
 __printf(2, 3)
 void conn_failed(struct conn *conn, const char *fmt, ...); /* any context */
 void conn_received(struct conn *conn, const void *buf, size_t len); /* process context, one at a time */
-/* Process context, one at a time. True: the page is not the caller's any more. */
-bool conn_received_page(struct conn *conn, u32 imm, struct page *page);
+/* Process context, one at a time. Returns the page to receive into next, or NULL. */
+struct page *conn_received_page(struct conn *conn, u32 imm, struct page *page);
 void conn_reposted(struct conn *conn, enum channel channel); /* a receive buffer is free again */
 
 /* conn.c: called by link.c */

@@ -85,13 +85,27 @@ static const char *check_clock(const struct dvmm_msg_clock *clock)
 	return NULL;
 }
 
-static const char *check_payload(__u16 type, const void *payload)
+static const char *check_batch(const struct dvmm_msg_mem *msg, unsigned long bytes)
+{
+	unsigned long i, nr = bytes / sizeof(*msg);
+
+	if (bytes % sizeof(*msg) || nr > DVMM_MEM_BATCH)
+		return "bad batch";
+	for (i = 0; i < nr; i++)
+		if (msg[i].reserved)
+			return "reserved field is not zero";
+	return NULL;
+}
+
+static const char *check_payload(__u16 type, const void *payload, unsigned long bytes)
 {
 	switch (type) {
 	case DVMM_MSG_REFUSE:
 		return check_refuse(payload);
 	case DVMM_MSG_CLOCK:
 		return check_clock(payload);
+	case DVMM_MSG_MEM_BATCH:
+		return check_batch(payload, bytes);
 	default:
 		return NULL; /* HELLO and PROOF are judged where they are used */
 	}
@@ -116,7 +130,7 @@ const char *wire_check(const void *buf, unsigned long bytes)
 	bytes -= sizeof(*hdr);
 	if (bytes < type->payload || (bytes > type->payload && !has_tail(type->type)))
 		return "payload length is wrong";
-	return check_payload(type->type, hdr + 1);
+	return check_payload(type->type, hdr + 1, bytes);
 }
 
 int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned int epoch)

@@ -20,6 +20,7 @@ MSG(MEM_HELD, 0x103, DSM, sizeof(struct dvmm_msg_mem_held), "After a loss: what 
 MSG(MEM_FREEZE, 0x110, DSM, sizeof(struct dvmm_msg_home), "Home of this extent: give its directory away (request)")
 MSG(MEM_INSTALL, 0x111, DSM, sizeof(struct dvmm_msg_home), "You become home of this extent (request)")
 MSG(MEM_HOME, 0x112, DSM, sizeof(struct dvmm_msg_home), "The home of this extent is now there (request)")
+MSG(MEM_BATCH, 0x104, DSM, 2 * sizeof(struct dvmm_msg_mem), "Coherence messages of one VM that do not depend on each other")
 
 MSG(SLICE_START, 0x200, VCPU, sizeof(struct dvmm_msg_slice_start), "Start a slice of my VM (request)")
 MSG(VM_STOP, 0x201, VCPU, sizeof(struct dvmm_msg_vm_stop), "This VM ends or is dead, and why")

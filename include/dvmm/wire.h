@@ -20,7 +20,7 @@
 #include <linux/dvmm.h>
 
 #define DVMM_WIRE_MAGIC 0x4d4d5644 /* "DVMM" */
-#define DVMM_WIRE_VERSION 1
+#define DVMM_WIRE_VERSION 2
 #define DVMM_MSG_MAX 16384 /* header, payload and tail */
 #define DVMM_NONCE_SIZE 32
 #define DVMM_MAC_SIZE 32
@@ -86,7 +86,7 @@ struct dvmm_msg_clock {
 };
 
 /**
- * struct dvmm_msg_mem - a coherence message; hdr.vm names the VM
+ * struct dvmm_msg_mem - a coherence message; hdr.vm names the VM. MEM_BATCH has several
  * @mem: memory object
  * @event: enum proto_msg
  * @requester: as struct proto_event, like the rest
@@ -106,6 +106,7 @@ struct dvmm_msg_mem {
 	__le64 page;
 };
 static_assert(sizeof(struct dvmm_msg_mem) == 24);
+#define DVMM_MEM_BATCH 20 /* of them in one MEM_BATCH: a small send buffer with its header */
 
 /**
  * struct dvmm_msg_mem_add - the origin has made a memory object; hdr.vm names the VM

@@ -257,8 +257,8 @@ static void receive(struct loop_chan *chan, struct packet *packet)
 {
 	struct conn *conn = &chan->conn->base;
 
-	if (packet->page && conn_received_page(conn, packet->imm, packet->page))
-		packet->page = NULL;
+	if (packet->page)
+		packet->page = conn_received_page(conn, packet->imm, packet->page);
 	if (packet->len)
 		conn_received(conn, packet->bytes, packet->len);
 	packet_free(packet);

@@ -12,7 +12,7 @@
  *   roam MEM ROUNDS | roamed     a thread that lets all homes go round; wait for it
  *   mix ROUNDS SEED | sums       count in pages of all extents; is it right?
  *   test NAME ROUNDS SEED        as litmus.c
- *   time NAME PAGES              per page: touch, shmem, readmiss, upgrade
+ *   time NAME PAGES [START]      per page: touch, shmem, readmiss, upgrade
  *   misses PAGES START           read misses one by one: median and 99th percentile
  *   hammer PAGE SECONDS          writes it, as others do: how often, and the longest stall
  *   sent                         messages and pages sent on all links

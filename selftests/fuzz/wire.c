@@ -34,6 +34,10 @@ static void check_promise(const struct dvmm_msg_hdr *hdr, size_t size)
 	must(le32toh(hdr->status) <= 4095);
 	if (type == DVMM_MSG_REPLY)
 		must(hdr->req != 0);
+	if (type == DVMM_MSG_MEM_BATCH) {
+		must((size - sizeof(*hdr)) % sizeof(struct dvmm_msg_mem) == 0);
+		must((size - sizeof(*hdr)) / sizeof(struct dvmm_msg_mem) <= DVMM_MEM_BATCH);
+	}
 	if (type == DVMM_MSG_REFUSE)
 		must(memchr(refuse->reason, 0, sizeof(refuse->reason)) != NULL);
 	if (type < DVMM_MSG_REPLY)

@@ -89,10 +89,13 @@ static bool is_filled(const u64 *words, u64 with)
 	return true;
 }
 
-static int on_page(u8 from, u32 imm, struct page *page)
+static int on_page(u8 from, u32 imm, struct page **page)
 {
-	atomic_inc(is_filled(page_address(page), imm) ? &good_pages : &bad_pages);
-	__free_page(page);
+	atomic_inc(is_filled(page_address(*page), imm) ? &good_pages : &bad_pages);
+	if (imm & 1)
+		return 0; /* the next one comes into it */
+	__free_page(*page);
+	*page = NULL;
 	return 0;
 }
 

@@ -37,12 +37,15 @@ static int on_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *paylo
 	return 0;
 }
 
-static int on_page(u8 from, u32 imm, struct page *page)
+static int on_page(u8 from, u32 imm, struct page **page)
 {
 	atomic_inc(&pages);
-	if (*(u32 *)page_address(page) != imm)
+	if (*(u32 *)page_address(*page) != imm)
 		atomic_inc(&wrong_pages);
-	__free_page(page);
+	if (imm & 1)
+		return 0; /* the next one comes into it */
+	__free_page(*page);
+	*page = NULL;
 	return 0;
 }
 

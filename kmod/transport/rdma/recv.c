@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* kmod/transport/rdma/recv.c - receive buffers: posted, filled, given up, posted
- * anew. A received page goes to the service for good and a fresh one is posted.
+ * anew. A received page goes to the service for good and another one is posted.
  */
 #include <linux/slab.h>
 #include "internal.h"
@@ -85,11 +85,11 @@ static bool put_spare(struct rdma_conn *conn, struct page *page)
  */
 #define GFP_REFILL (GFP_NOWAIT | __GFP_NOWARN)
 
-/* Returns -ENOMEM when rx stays without a page. */
-static int give_page(struct rdma_rx *rx, gfp_t gfp)
+/* @page: to be used, or NULL. Returns -ENOMEM when rx stays without a page. */
+static int give_page(struct rdma_rx *rx, struct page *page, gfp_t gfp)
 {
-	struct page *page = alloc_page(gfp);
-
+	if (!page)
+		page = alloc_page(gfp);
 	if (!page)
 		page = take_spare(rx->chan->conn);
 	if (!page)
@@ -103,11 +103,11 @@ static int give_page(struct rdma_rx *rx, gfp_t gfp)
 	return 0;
 }
 
-static void refill(struct rdma_rx *rx)
+static void refill(struct rdma_rx *rx, struct page *page)
 {
 	struct rdma_conn *conn = rx->chan->conn;
 
-	if (!give_page(rx, GFP_REFILL)) {
+	if (!give_page(rx, page, GFP_REFILL)) {
 		repost(rx);
 		return;
 	}
@@ -140,9 +140,7 @@ static void on_page(struct ib_cq *cq, struct ib_wc *wc)
 		__free_page(page);
 		return;
 	}
-	if (!conn_received_page(conn, be32_to_cpu(wc->ex.imm_data), page))
-		__free_page(page);
-	refill(rx);
+	refill(rx, conn_received_page(conn, be32_to_cpu(wc->ex.imm_data), page));
 }
 
 void recv_refill(struct conn *base)
@@ -163,7 +161,7 @@ void recv_refill(struct conn *base)
 	list_splice_init(&conn->bare, &bare);
 	spin_unlock(&conn->pages_lock);
 	list_for_each_entry_safe(rx, next, &bare, item)
-		refill(rx);
+		refill(rx, NULL);
 }
 
 /* ---- make and unmake ---- */
@@ -185,7 +183,7 @@ static int make_message_buffer(struct rdma_rx *rx)
 static int make_page_buffer(struct rdma_rx *rx)
 {
 	rx->cqe.done = on_page;
-	return give_page(rx, GFP_KERNEL);
+	return give_page(rx, NULL, GFP_KERNEL);
 }
 
 int recv_buffers_create(struct rdma_chan *chan)

@@ -266,8 +266,11 @@ static void receive_page(u8 from, const u8 *bytes)
 
 	memcpy(&imm, bytes, sizeof(imm));
 	memcpy(page->data, bytes + sizeof(imm), PAGE_SIZE);
-	if (service->page(from, imm, page))
+	if (service->page(from, imm, &page))
 		die("a page of node %u was refused", from);
+	/* Another page, or this one, is left over for the next to be received into. */
+	if (page)
+		put_page(page);
 }
 
 /* Noticed some time later, and not by all at once. */

@@ -83,6 +83,8 @@ typedef unsigned long pgoff_t;
 #define ERR_PTR(err) ((void *)(long)(err))
 #define PTR_ERR_OR_ZERO(at) (IS_ERR(at) ? (int)PTR_ERR(at) : 0)
 #define WARN_ON_ONCE(what) ({ bool shim_bad = (what); assert(!shim_bad); shim_bad; })
+#define BIT_ULL(nr) (1ull << (nr))
+#define hweight64(set) ((unsigned int)__builtin_popcountll(set))
 #define __ffs64(set) ((u8)__builtin_ctzll(set))
 
 #define cpu_to_le16(x) ((__le16)(u16)(x))
@@ -198,6 +200,9 @@ static inline bool mutex_is_locked(struct mutex *lock)
 #define spin_lock_init(lock) mutex_init(lock)
 #define spin_lock(lock) mutex_lock(lock)
 #define spin_unlock(lock) mutex_unlock(lock)
+#define DEFINE_SPINLOCK(name) spinlock_t name = { PTHREAD_MUTEX_INITIALIZER }
+#define spin_lock_bh(lock) spin_lock(lock)
+#define spin_unlock_bh(lock) spin_unlock(lock)
 #define rcu_read_lock() ((void)0)
 #define rcu_read_unlock() ((void)0)
 struct rcu_head { int unused; };
@@ -254,6 +259,9 @@ void flush_work(struct work_struct *work);
 enum hrtimer_restart { HRTIMER_NORESTART };
 struct hrtimer { enum hrtimer_restart (*function)(struct hrtimer *timer); };
 #define HRTIMER_MODE_REL 0
+#define HRTIMER_MODE_REL_SOFT 0
+#define hrtimer_is_queued(timer) ((void)(timer), false) /* one more does no harm */
+#define hrtimer_cancel(timer) ((void)(timer))
 #define hrtimer_init(timer, clock, mode) ((void)0)
 void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
 
@@ -265,6 +273,7 @@ void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
 #define kmalloc(size, gfp) malloc(size)
 #define kzalloc(size, gfp) calloc(1, size)
 #define kvzalloc(size, gfp) calloc(1, size)
+#define kcalloc(nr, size, gfp) calloc(nr, size)
 #define kvmalloc(size, gfp) malloc(size)
 #define kvmalloc_array(nr, size, gfp) malloc((nr) * (size))
 #define kvcalloc(nr, size, gfp) aligned_zero((nr) * (size))
