@@ -8,7 +8,8 @@
  *   adopt BYTES POLICY KIND      anon, memfd, file, huge; "filled-" before it: with contents
  *   map MEM BYTES POLICY
  *   test NAME ROUNDS SEED        as litmus.c
- *   time NAME PAGES              per page: touch, shmem, readmiss, upgrade
+ *   time NAME PAGES [START]      per page: touch, shmem, readmiss, upgrade
+ *   tail PAGES START             the same of reads, p50 and p99
  *   write PAGE VALUE | read PAGE one word
  *   fill SEED | verify SEED      one word of each page of the memory
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
@@ -192,6 +193,34 @@ static int do_test(char **words)
 	return bad;
 }
 
+static int by_size(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Reads pages one after the other, each by the clock. */
+static int do_tail(char **words)
+{
+	static float took[1000];
+	volatile uint8_t *base = memory.base + strtoull(words[2], NULL, 0) * PAGE;
+	unsigned int nr = atoi(words[1]), i;
+	double start = now_us(), now;
+
+	if (!nr || nr > 1000)
+		return failed("at most 1000 pages");
+	for (i = 0; i < nr; i++) {
+		(void)base[i * PAGE];
+		now = now_us();
+		took[i] = now - start;
+		start = now;
+	}
+	qsort(took, nr, sizeof(took[0]), by_size);
+	printf("ok: p50 %.1f p99 %.1f\n", took[nr / 2], took[nr * 99 / 100]);
+	return 0;
+}
+
 static int do_time(char **words)
 {
 	static unsigned int used = 4000;
@@ -367,7 +396,7 @@ static void command(char *line)
 	} commands[] = {
 		{ "node", do_node, 3 }, { "links", do_links, 1 }, { "vm", do_vm, 2 },
 		{ "adopt", do_adopt, 4 }, { "map", do_map, 4 }, { "test", do_test, 4 },
-		{ "time", do_time, 3 }, { "write", do_write, 3 }, { "read", do_read, 2 },
+		{ "time", do_time, 3 }, { "tail", do_tail, 3 }, { "write", do_write, 3 }, { "read", do_read, 2 },
 		{ "fill", do_fill, 2 }, { "verify", do_verify, 2 },
 		{ "direct", do_direct, 3 }, { "protect", do_protect, 1 }, { "info", do_info, 1 },
 		{ "stat", do_stat, 1 }, { "kill", do_kill, 1 },

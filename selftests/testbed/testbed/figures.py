@@ -21,8 +21,14 @@ def perftest(bed, tool, size):
 
 
 def raw_latency(bed, tool, size):
-    """Typical one-way (ib_send_lat) or whole (ib_read_lat) latency with events, in us."""
+    """Median of the one-way (ib_send_lat) or whole (ib_read_lat) latency with events, in us."""
     return float(perftest(bed, f"{tool} -e", size)[4])
+
+
+def raw_read_latency(bed):
+    """Median and 99th percentile of reading 4 KiB, with events, in us."""
+    columns = perftest(bed, "ib_read_lat -e", 4096)
+    return float(columns[4]), float(columns[7])
 
 
 def raw_read_bandwidth(bed):
