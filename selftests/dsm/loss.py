@@ -53,7 +53,7 @@ def wait_gone(nodes, lost, seconds=40):
     for node in nodes:
         node.host.run(f"timeout {seconds} sh -c 'until dmesg | grep -q \"dsm-test: lost node {lost}\"; "
                       "do sleep 0.05; done'", seconds + 5)
-        assert "failed" not in node.host.dmesg(), node.host.dmesg()[-1500:]
+        assert "dsm-test: failed" not in node.host.dmesg(), node.host.dmesg()[-1500:]
 
 
 def prepare(nodes):
