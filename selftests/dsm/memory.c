@@ -323,34 +323,6 @@ static int do_test(char **words)
 	return bad;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Reads pages one after the other, each by the clock. */
-static int do_tail(char **words)
-{
-	static float took[1000];
-	volatile uint8_t *base = memory.base + strtoull(words[2], NULL, 0) * PAGE;
-	unsigned int nr = atoi(words[1]), i;
-	double start = now_us(), now;
-
-	if (!nr || nr > 1000)
-		return failed("at most 1000 pages");
-	for (i = 0; i < nr; i++) {
-		(void)base[i * PAGE];
-		now = now_us();
-		took[i] = now - start;
-		start = now;
-	}
-	qsort(took, nr, sizeof(took[0]), by_size);
-	printf("ok: p50 %.1f p99 %.1f\n", took[nr / 2], took[nr * 99 / 100]);
-	return 0;
-}
-
 static int do_time(char **words)
 {
 	static unsigned int used = 4000;
