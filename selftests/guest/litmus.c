@@ -113,6 +113,7 @@ struct batch {
 	int block;
 	bool apart;			/* each thread takes the cells in an order of its own */
 	bool skewed;			/* and begins at a time of its own */
+	bool paced;			/* spreads its blocks over the time that pages move in */
 };
 
 /* The finalizer of MurmurHash3. */
@@ -135,6 +136,7 @@ static struct batch batch_of(uint64_t nth)
 		.warming = (choice >> 16) % NR_WARMINGS,
 		.apart = (choice >> 24) % 4 == 0,
 		.skewed = (choice >> 32) % 4 == 0,
+		.paced = (choice >> 40) % 2,
 	};
 }
 
@@ -242,9 +244,19 @@ static void turn_around(struct op *ops)
 	}
 }
 
+/* Not for ever: the TSCs of the vCPUs may differ. No pause: it may leave the guest. */
+static void wait_until(uint64_t start, uint64_t now)
+{
+	if (start > now + 2 * MAX_DELAY)
+		start = now + 2 * MAX_DELAY;
+	while (tsc_now() < start)
+		;
+}
+
 static void act(int self, struct batch batch)
 {
 	int mask = batch.apart ? hash(batch.nth * TSO_THREADS + self) % NR_INSTANCES : 0;
+	uint64_t began = tsc_now(), pace = batch.paced ? load(&orders->spread) / NR_INSTANCES : 0;
 	struct op ops[TSO_OPS + 1];
 
 	memcpy(ops, test.ops[self], sizeof(ops));
@@ -254,8 +266,10 @@ static void act(int self, struct batch batch)
 		turn_around(ops);
 		batch.block = NR_INSTANCES;
 	}
-	for (int first = 0; first < NR_INSTANCES; first += batch.block)
+	for (int first = 0; first < NR_INSTANCES; first += batch.block) {
+		wait_until(began + first * pace, began);
 		run_block(ops, &batch, first, mask);
+	}
 }
 
 /* Nothing changes: what is written is what is there. */
@@ -270,15 +284,6 @@ static void warm(int self, const struct batch *batch)
 	else
 		for (int l = 0; l < TSO_LOCATIONS; l++)
 			load(cell(batch->layout, l, 0));
-}
-
-/* Not for ever: the TSCs of the vCPUs may differ. No pause: it may leave the guest. */
-static void wait_until(uint64_t start, uint64_t now)
-{
-	if (start > now + 2 * MAX_DELAY)
-		start = now + 2 * MAX_DELAY;
-	while (tsc_now() < start)
-		;
 }
 
 static void act_in_time(int self, const struct batch *batch)
@@ -349,7 +354,7 @@ static uint64_t next_delay(uint64_t delay, bool late)
 	return delay < MIN_DELAY ? MIN_DELAY : delay > max ? max : delay;
 }
 
-static void set_times(void)
+static void set_times(const struct batch *batch)
 {
 	uint64_t took = 0;
 	bool late = false;
@@ -359,7 +364,8 @@ static void set_times(void)
 		took = mailboxes[i].took > took ? mailboxes[i].took : took;
 	}
 	orders->delay = next_delay(orders->delay, late);
-	orders->spread = took;
+	if (!batch->paced)
+		orders->spread = took;
 }
 
 static void give_orders(const struct batch *next)
@@ -380,7 +386,7 @@ static void judge_and_go_on(int self, const struct batch *batch)
 	struct batch next = batch_of(batch->nth + 1);
 
 	judge(self, batch);
-	set_times();
+	set_times(batch);
 	if (is_over(batch->nth))
 		store(&orders->last, batch->nth);
 	else
