@@ -140,7 +140,7 @@ static int pull(struct op *op)
 	return node_event(op, &ev, &none);
 }
 
-/* Without a grant: a Put, or a request that nobody will serve. At a loss loss.c ends it. */
+/* Without a grant: a Put, or a request that nobody will serve. What a loss ends is loss.c's. */
 static void request_ended(struct op *op, const struct proto_event *ev)
 {
 	wake_up_all(page_wait_queue(op->ref.page));

@@ -53,15 +53,16 @@ static bool note(struct dsm_vm *vm, u8 node)
 	return alone;
 }
 
-/* Either this sees the move, or the move what note() has noted: loss_is_near(). */
 static bool homes_move(struct dsm_vm *vm)
 {
+	/* Either this sees the move, or loss_is_near() what note() has noted. */
 	smp_mb();
 	return vm->self == vm->origin && mutex_is_locked(&vm->rehome_lock);
 }
 
 bool loss_is_near(struct dsm_vm *vm)
 {
+	/* Pairs with homes_move(): rehome_lock was taken before. */
 	smp_mb();
 	return READ_ONCE(vm->loss.seen) || loss_is_dealt_with(vm);
 }
