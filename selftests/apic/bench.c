@@ -34,6 +34,11 @@ u8 vm_node_of(const struct vm *vm, u32 vcpu_id)
 	return vcpu_id < BENCH_NR_VCPUS ? node_of[vcpu_id] : DVMM_NO_NODE;
 }
 
+u64 vm_vcpu_nodes(const struct vm *vm)
+{
+	return vm->nodes;
+}
+
 int dvmm_link_send(u8 node, const struct dvmm_msg *msg)
 {
 	return irq_receive(&sides[node].vm, !node, msg->payload);
