@@ -125,10 +125,12 @@ static void next_waiting(struct op *op)
 static int node_event(struct op *op, const struct proto_event *ev,
 		      enum proto_access *out_access);
 
-/* Another node wants to be rid of the last copy, and here is its home. */
-static int pull(struct op *op)
+/* Here is its home. Another node wants to be rid of the last copy (PROTO_WRITE), or
+ * several read it (PROTO_READ).
+ */
+static int pull(struct op *op, u8 want)
 {
-	struct proto_event ev = { .event = PROTO_WRITE, .from = vm_of(op)->self };
+	struct proto_event ev = { .event = want, .from = vm_of(op)->self };
 	enum proto_access none;
 
 	if (op->ref.page->node.state != PROTO_I || !evict_has_room(vm_of(op)) ||
@@ -136,7 +138,8 @@ static int pull(struct op *op)
 		return 0; /* it keeps it */
 	/* No fault waits for it: it need not stay until one has used it. */
 	op->ref.page->flags |= PAGE_F_REGAINED;
-	vm_stat(vm_of(op), pulls);
+	vm_stat_add(vm_of(op), want == PROTO_READ ? DVMM_STAT_VM_pulls_copies :
+						    DVMM_STAT_VM_pulls, 1);
 	return node_event(op, &ev, &none);
 }
 
@@ -183,7 +186,9 @@ static int act(struct op *op, const struct proto_event *ev,
 		request_ended(op, ev);
 		return 0;
 	case PROTO_ACT_PULL:
-		return pull(op);
+		return pull(op, PROTO_WRITE);
+	case PROTO_ACT_PULL_COPY:
+		return pull(op, PROTO_READ);
 	case PROTO_ACT_POISON:
 		loss_found(&op->ref);
 		return 0;
@@ -275,6 +280,8 @@ static int node_event(struct op *op, const struct proto_event *ev,
 	bug_break(op->ref.index, &acts);
 	if (take(op, ev, &acts))
 		return 0;
+	if (op->ref.page->node.state == PROTO_SM && ev->event == PROTO_GRANT)
+		page_upgraded(&op->ref, ev->acks);
 	evict_count_copy(vm_of(op), op->ref.page->node.state, next.state);
 	op->ref.page->node = next;
 	return act_all(op, ev, &acts);
@@ -382,16 +389,30 @@ static u8 foresee(const struct op *op, u8 want)
 	return page->node.state == PROTO_I && page_will_be_written(page) ? PROTO_WRITE : want;
 }
 
-int act_access(struct op *op, u8 want)
+static void trace_wish(const struct page_ref *ref, u8 wish, u32 txn)
 {
-	u8 before = op->ref.page->node.state;
+	struct proto_event ev = { .event = wish, .txn = txn };
+
+	trace_dsm_wish(ref, &ev, ref->mem->vm->self, ref->mem->vm->self);
+}
+
+void act_used(const struct page_ref *ref, bool is_write)
+{
+	if (is_write && !(ref->page->flags & PAGE_F_WRITTEN))
+		trace_wish(ref, PROTO_WRITE, 0);
+	page_used(ref->page, is_write);
+}
+
+int act_access(struct op *op, u8 wish)
+{
+	u8 before = op->ref.page->node.state, want;
 	struct proto_event ev = { .from = vm_of(op)->self };
 	enum proto_access access;
 	int err;
 
 	if (vm_is_dead(vm_of(op)))
 		return -EIO;
-	want = foresee(op, want);
+	want = foresee(op, wish);
 	ev.event = want;
 	/* Also a read of a page that is being upgraded: mapped read-only again, its
 	 * writer would fault, take the mapping away, fault ... until the grant.
@@ -404,6 +425,8 @@ int act_access(struct op *op, u8 want)
 	err = prepare(op, want, &ev.txn);
 	if (err)
 		return err;
+	if (want != wish)
+		trace_wish(&op->ref, wish, ev.txn);
 	if (ev.txn)
 		note_request(op, want, before, ev.txn);
 	err = run(op, &ev, &access);

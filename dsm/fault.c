@@ -61,7 +61,7 @@ static vm_fault_t give_frame(const struct page_ref *ref, struct vm_fault *vmf)
 	lock_page(frame);
 	get_page(frame);
 	vmf->page = frame;
-	page_used(ref->page, vmf->flags & FAULT_FLAG_WRITE);
+	act_used(ref, vmf->flags & FAULT_FLAG_WRITE);
 	count_hit(ref);
 	return VM_FAULT_LOCKED;
 }
@@ -285,7 +285,7 @@ static vm_fault_t try_mkwrite(struct op *op, struct vm_fault *vmf)
 	err = act_access(op, PROTO_WRITE);
 	if (!err) {
 		lock_page(frame);
-		page_used(op->ref.page, true);
+		act_used(&op->ref, true);
 		if (was_mapped(vmf))
 			count_hit(&op->ref);
 		return VM_FAULT_LOCKED;

@@ -22,6 +22,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include "dsm.h"
+#include "migrate.h"
 #include "proto.h"
 
 /* ---- regain.c: contended pages that were lost ---- */
@@ -244,14 +245,12 @@ void memfile_exit(void);
 
 /* ---- page.c: the record of a page, its lock, its frame ---- */
 
-#define PAGE_F_USED 0x01 /* was mapped since it was granted */
+/* 0x01, 0x40, 0x80: see migrate.h */
 #define PAGE_F_TAKE 0x02 /* a take is put off */
 #define PAGE_F_WISH_READ 0x04 /* the fault that did not wait wanted to read */
 #define PAGE_F_COUNTED 0x08 /* the fault that will use the grant is counted */
 #define PAGE_F_REGAINED 0x10 /* asked for because it was lost; not used yet */
 #define PAGE_F_PROBED 0x20 /* unmapped, to see whether it is still written */
-#define PAGE_F_WRITTEN 0x40 /* was mapped for a write since it was granted */
-#define PAGE_F_MIGRATES 0x80 /* whoever reads it here writes it soon after */
 #define PAGE_F_PREFETCHED 0x100 /* asked for because its neighbours were; not used yet */
 #define PAGE_F_MARK 0x200 /* in the middle of a window of them */
 #define PAGE_F_COLD 0x400 /* unmapped, to see whether it is still used */
@@ -316,6 +315,7 @@ void page_used(struct dsm_page *page, bool is_write);
 void page_lost(const struct page_ref *ref, u8 requester, bool wholly); /* write access was taken, and read access? */
 void page_invalidated(const struct page_ref *ref); /* a copy that was only read */
 void page_write_wanted(const struct page_ref *ref); /* by the wire */
+void page_upgraded(const struct page_ref *ref, u8 acks); /* so many other copies go for it; before page_granted() */
 bool page_is_contended(const struct dsm_page *page); /* nodes write it in turn */
 bool page_will_be_written(const struct dsm_page *page); /* soon after a read */
 u64 page_rtt_ns(const struct page_ref *ref);
@@ -395,7 +395,8 @@ struct op {
 
 int act_event(struct op *op, const struct proto_event *ev);
 int act_waiting(struct op *op, struct dsm_home *home); /* who waits there is served, or sent away */
-int act_access(struct op *op, u8 want); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM */
+int act_access(struct op *op, u8 wish); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM */
+void act_used(const struct page_ref *ref, bool is_write); /* what was granted, by a fault. Page lock */
 bool act_evict(struct op *op); /* false: cannot go now */
 
 /* ---- evict.c ---- */

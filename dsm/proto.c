@@ -573,6 +573,17 @@ static void forward(const struct proto_site *site, const struct proto_event *ev,
 	fwd->acks = acks;
 }
 
+/* The writer, a reader, and now another: many more may come. Of two nodes that share
+ * a page the next news is as likely a write, and home would have a copy for nothing.
+ */
+static bool is_widely_read(const struct proto_site *site,
+			   const struct proto_home *home,
+			   const struct proto_event *ev)
+{
+	return home->state == PROTO_SHARED && ev->from != site->home &&
+	       !is_sharer(home, site->home) && nr_bits(home->sharers) > 1;
+}
+
 static void home_gets(const struct proto_site *site, struct proto_home *home,
 		      const struct proto_event *ev, struct proto_actions *acts)
 {
@@ -583,6 +594,8 @@ static void home_gets(const struct proto_site *site, struct proto_home *home,
 	}
 	forward(site, ev, acts, bit(pick_supplier(site, home)), PROTO_FWD_GETS,
 		0);
+	if (is_widely_read(site, home, ev))
+		add(acts, PROTO_ACT_PULL_COPY);
 	add_sharer(home, ev->from);
 }
 

@@ -167,6 +167,9 @@ struct proto_event {
  * @PROTO_ACT_PULL: home: a node wants to be rid of the last copy. If this node
  *	has room and is in PROTO_I, bring it PROTO_WRITE. Only a hint: may be
  *	done later, or not at all
+ * @PROTO_ACT_PULL_COPY: home: several nodes read a page that this one does not
+ *	hold. If it has room and is in PROTO_I, bring it PROTO_READ: the next readers
+ *	are spared the way to another node. Only a hint, as PROTO_ACT_PULL
  * @PROTO_ACT_POISON: the page is gone for ever: no access may succeed, nor wait
  *
  * A message to oneself is sent as any other; the caller just delivers it
@@ -185,6 +188,7 @@ enum proto_act {
 	PROTO_ACT_NEXT,
 	PROTO_ACT_WAKE,
 	PROTO_ACT_PULL,
+	PROTO_ACT_PULL_COPY,
 	PROTO_ACT_POISON,
 };
 

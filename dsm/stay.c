@@ -90,8 +90,7 @@ void page_lost(const struct page_ref *ref, u8 requester, bool wholly)
 
 	page->lost_at = page_now();
 	page->lost_to = requester;
-	if (page->flags & PAGE_F_USED && !(page->flags & PAGE_F_WRITTEN))
-		page->flags &= ~PAGE_F_MIGRATES;
+	page->flags = migrate_taken(page->flags);
 	if (page->flags & PAGE_F_REGAINED && page->returns)
 		page->returns--; /* came back for nothing */
 	if (wholly && page->returns)
@@ -106,8 +105,6 @@ void page_write_wanted(const struct page_ref *ref)
 {
 	struct dsm_page *page = ref->page;
 
-	if (page->node.state == PROTO_S)
-		page->flags |= PAGE_F_MIGRATES;
 	if (!page->lost_at)
 		return;
 	page->returns = RETURNS_MAX;
@@ -115,6 +112,12 @@ void page_write_wanted(const struct page_ref *ref)
 		page->contention = min(page->contention + 1, CONTENTION_MAX);
 	else if (page->contention)
 		page->contention--;
+}
+
+void page_upgraded(const struct page_ref *ref, u8 acks)
+{
+	page_assert_locked(ref);
+	ref->page->flags = migrate_upgraded(ref->page->flags, acks);
 }
 
 /* Has its user had it for as long as every grant promises? */

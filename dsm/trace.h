@@ -60,6 +60,15 @@ DEFINE_EVENT(dsm_page_class, dsm_event,
 		 u64 peer, u8 receiver),
 	TP_ARGS(ref, ev, peer, receiver));
 
+/* What a thread here wants of a page that has to be asked for, when that is not what
+ * is asked for because a write is foreseen: read, and the same txn. And the first
+ * write since the grant: txn 0.
+ */
+DEFINE_EVENT(dsm_page_class, dsm_wish,
+	TP_PROTO(const struct page_ref *ref, const struct proto_event *ev,
+		 u64 peer, u8 receiver),
+	TP_ARGS(ref, ev, peer, receiver));
+
 /* A message is sent to the nodes in the set @peer (this one may be among them). */
 DEFINE_EVENT(dsm_page_class, dsm_send,
 	TP_PROTO(const struct page_ref *ref, const struct proto_event *ev,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../dsm/migrate.h"
 #include "../../include/dvmm/wire.h"
 
 #include "ivy.h"
@@ -25,10 +26,10 @@ struct total {
 	unsigned long messages, bytes;
 };
 
-enum { OURS, IVY, IVY_READS_STAY, NR_PROTOCOLS };
+enum protocol { OURS, IVY, IVY_READS_STAY, IVY_FORESEES, NR_PROTOCOLS };
 
 static const char *const protocol_names[NR_PROTOCOLS] = {
-	"dvmm", "Ivy", "Ivy, reads leave the owner",
+	"dvmm", "Ivy", "Ivy, reads leave the owner", "Ivy, with our foresight",
 };
 
 static void count(struct total *total, unsigned int hops, unsigned int messages,
@@ -44,6 +45,38 @@ static void count(struct total *total, unsigned int hops, unsigned int messages,
 		total->longest = hops;
 }
 
+/* ---- what nodes expect: as in dsm/stay.c, without its sense of time ---- */
+
+struct forecast {
+	u16 flags[PROTO_MAX_NODES];
+};
+
+/* A read that misses asks for write access, if that will be wanted next. */
+static bool foresees_write(const struct forecast *forecast, u8 node, char kind, u8 right)
+{
+	return kind == 'r' && right == MAP_NONE && forecast->flags[node] & PAGE_F_MIGRATES;
+}
+
+/* @before, @after: enum mapping of each node, or what it may do without asking. */
+static void learn(struct forecast *forecast, unsigned int nr_nodes, u8 node, char kind,
+		  const u8 *before, const u8 *after)
+{
+	u16 *own = &forecast->flags[node];
+	unsigned int n, readers = 0;
+
+	for (n = 0; n < nr_nodes; n++) {
+		if (n != node && before[n] == MAP_WRITE && after[n] != MAP_WRITE)
+			forecast->flags[n] = migrate_taken(forecast->flags[n]);
+		readers += n != node && before[n] == MAP_READ;
+	}
+	if (before[node] == MAP_READ && after[node] == MAP_WRITE)
+		*own = migrate_upgraded(*own, readers);
+	if (after[node] > before[node])
+		*own &= ~(PAGE_F_USED | PAGE_F_WRITTEN);
+	if (kind != 'e')
+		*own |= kind == 'w' ? PAGE_F_USED | PAGE_F_WRITTEN : PAGE_F_USED;
+}
+
 /* ---- ours ---- */
 
 /* The world has its home at node 0: home and node 0 change names. */
@@ -52,56 +85,78 @@ static u8 name_of(u8 node, u8 home)
 	return node == home ? 0 : node ? node : home;
 }
 
-static bool is_hit(const struct world *w, const struct access *access, u8 node)
+static u8 rights_of(u8 state)
 {
-	u8 state = w->page[0].node[node].state;
-
-	if (access->kind == 'r')
-		return proto_can_read(state);
-	return access->kind == 'w' ? state == PROTO_M : state == PROTO_I;
+	if (proto_can_write(state))
+		return MAP_WRITE;
+	return state == PROTO_S ? MAP_READ : MAP_NONE;
 }
 
-static void our_access(struct world *w, const struct access *access, u8 home,
+static void our_rights(const struct world *w, u8 *out_rights)
+{
+	unsigned int n;
+
+	for (n = 0; n < w->setup->nr_nodes; n++)
+		out_rights[n] = rights_of(w->page[0].node[n].state);
+}
+
+/* The first write to a page in PROTO_E is one that the rules hear of. */
+static bool is_hit(u8 state, char kind)
+{
+	if (kind == 'r')
+		return proto_can_read(state);
+	return kind == 'w' ? state == PROTO_M : state == PROTO_I;
+}
+
+static void our_access(struct world *w, struct forecast *forecast, char kind, u8 node,
 		       struct total *total)
 {
 	static const u8 kinds[] = { ['r'] = STEP_READ, ['w'] = STEP_WRITE,
 				    ['e'] = STEP_EVICT };
-	struct step step = { .kind = kinds[access->kind],
-			     .node = name_of(access->node, home) };
+	u8 before[PROTO_MAX_NODES], after[PROTO_MAX_NODES];
+	struct step step = { .kind = kinds[(u8)kind], .node = node };
 	struct step deliver = { .kind = STEP_DELIVER };
 
-	if (is_hit(w, access, step.node))
-		return;
+	our_rights(w, before);
+	if (foresees_write(forecast, node, kind, before[node]))
+		step.kind = STEP_WRITE;
 	w->nr_wire = 0;
 	w->nr_wire_pages = 0;
-	world_do(w, &step);
-	while (w->nr_flights && !w->wrong)
-		world_do(w, &deliver);
-	count(total, w->page[0].hops[step.node], w->nr_wire, w->nr_wire_pages,
-	      access->kind != 'e');
+	if (!is_hit(w->page[0].node[node].state, kind)) {
+		world_do(w, &step);
+		while (w->nr_flights && !w->wrong)
+			world_do(w, &deliver);
+		count(total, w->page[0].hops[node], w->nr_wire, w->nr_wire_pages,
+		      kind != 'e');
+	}
+	our_rights(w, after);
+	learn(forecast, w->setup->nr_nodes, node, kind, before, after);
 }
 
 static const char *run_ours(const struct trace *trace, struct total *total)
 {
 	struct setup setup = { .name = "compare", .nr_nodes = trace->nr_nodes,
 			       .nr_pages = 1, .self_at_once = true,
-			       .rules = &real_rules };
+			       .pulls_copies = true, .rules = &real_rules };
+	struct forecast *forecasts = calloc(trace->nr_pages, sizeof(*forecasts));
 	struct page *pages = calloc(trace->nr_pages, sizeof(*pages));
 	struct world *w = malloc(sizeof(*w));
 	const char *wrong;
 	unsigned int i;
 
-	if (!pages || !w)
+	if (!pages || !w || !forecasts)
 		abort();
 	world_init(w, &setup);
 	for (i = 0; i < trace->nr && !w->wrong; i++) {
 		const struct access *access = &trace->access[i];
 
 		w->page[0] = pages[access->page];
-		our_access(w, access, trace->home[access->page], total);
+		our_access(w, &forecasts[access->page], access->kind,
+			   name_of(access->node, trace->home[access->page]), total);
 		pages[access->page] = w->page[0];
 	}
 	wrong = w->wrong;
+	free(forecasts);
 	free(pages);
 	free(w);
 	return wrong;
@@ -109,26 +164,36 @@ static const char *run_ours(const struct trace *trace, struct total *total)
 
 /* ---- Ivy ---- */
 
-static void run_ivy(const struct trace *trace, bool reads_move,
-		    struct total *total)
+static void run_ivy(const struct trace *trace, enum protocol protocol, struct total *total)
 {
+	struct forecast *forecasts = calloc(trace->nr_pages, sizeof(*forecasts));
 	struct ivy_page *pages = calloc(trace->nr_pages, sizeof(*pages));
+	u8 before[PROTO_MAX_NODES];
 	struct ivy_cost cost;
 	unsigned int i;
 
-	if (!pages)
+	if (!pages || !forecasts)
 		abort();
 	for (i = 0; i < trace->nr_pages; i++)
 		ivy_init(&pages[i], trace->home[i]);
 	for (i = 0; i < trace->nr; i++) {
 		const struct access *access = &trace->access[i];
+		struct ivy_page *page = &pages[access->page];
+		struct forecast *forecast = &forecasts[access->page];
+		bool write = access->kind == 'w';
 
 		if (access->kind == 'e')
 			continue;
-		ivy_access(&pages[access->page], access->node,
-			   access->kind == 'w', reads_move, &cost);
+		memcpy(before, page->access, sizeof(before));
+		if (protocol == IVY_FORESEES)
+			write |= foresees_write(forecast, access->node, access->kind,
+						before[access->node]);
+		ivy_access(page, access->node, write, protocol != IVY_READS_STAY, &cost);
 		count(total, cost.hops, cost.messages, cost.pages, true);
+		learn(forecast, trace->nr_nodes, access->node, access->kind, before,
+		      page->access);
 	}
+	free(forecasts);
 	free(pages);
 }
 
@@ -137,6 +202,16 @@ static void run_ivy(const struct trace *trace, bool reads_move,
 static double per_miss(const struct total *total)
 {
 	return total->misses ? (double)total->hops / total->misses : 0;
+}
+
+/* Of the same accesses: how many times as many messages does Ivy wait for? Per miss of
+ * its own who spares himself the cheap misses would seem to be the worse for it.
+ */
+static double times_fewer(const struct total total[NR_PROTOCOLS])
+{
+	if (!total[OURS].hops)
+		return total[IVY].hops ? 1000 : 1;
+	return (double)total[IVY].hops / total[OURS].hops;
 }
 
 static void print_total(const char *mark, const char *name,
@@ -155,8 +230,8 @@ static const char *compare(const struct trace *trace, const char *mark,
 
 	memset(out_total, 0, NR_PROTOCOLS * sizeof(*out_total));
 	wrong = run_ours(trace, &out_total[OURS]);
-	run_ivy(trace, true, &out_total[IVY]);
-	run_ivy(trace, false, &out_total[IVY_READS_STAY]);
+	for (i = IVY; i < NR_PROTOCOLS; i++)
+		run_ivy(trace, i, &out_total[i]);
 	for (i = 0; i < NR_PROTOCOLS; i++)
 		print_total(mark, protocol_names[i], &out_total[i]);
 	return wrong;
@@ -215,7 +290,7 @@ static void read_mostly(struct trace *trace, unsigned int nr_nodes)
 			  next_number(&number, NR_PAGES));
 }
 
-/* All read, then one writes. */
+/* All read, then one writes; each page ten times, so that first touches do not decide. */
 static void widely_shared(struct trace *trace, unsigned int nr_nodes)
 {
 	unsigned int round, node, page;
@@ -224,7 +299,7 @@ static void widely_shared(struct trace *trace, unsigned int nr_nodes)
 	trace_begin(trace, "", nr_nodes);
 	for (page = 0; page < NR_PAGES; page++)
 		trace_home(trace, page, page % nr_nodes);
-	for (round = 0; round < NR_ROUNDS; round++) {
+	for (round = 0; round < NR_PAGES * 10; round++) {
 		page = round % NR_PAGES;
 		for (node = 0; node < nr_nodes; node++)
 			trace_add(trace, 'r', node, page);
@@ -268,17 +343,17 @@ static void let_home_follow_use(struct trace *trace)
 
 /* ---- tests ---- */
 
-/* @times: how many times fewer messages a miss has to wait for. */
+/* @times: how many times fewer messages the accesses wait for, at least. */
 static void test_trace(struct trace *trace, const char *name, double times)
 {
 	struct total total[NR_PROTOCOLS];
 	const char *wrong = compare(trace, "# ", total);
-	double ratio = per_miss(&total[IVY]) / per_miss(&total[OURS]);
+	double ratio = times_fewer(total);
 
 	tap_result(!wrong && ratio >= times,
-		   "compare: %s, %u nodes: %.2f messages a miss waits for, Ivy %.2f (%.2f times, at least %.1f)",
-		   name, trace->nr_nodes, per_miss(&total[OURS]),
-		   per_miss(&total[IVY]), ratio, times);
+		   "compare: %s, %u nodes: waits for %lu messages, Ivy for %lu: %.2f times, at least %.1f (a miss of its own: %.2f, Ivy %.2f)",
+		   name, trace->nr_nodes, total[OURS].hops, total[IVY].hops, ratio, times,
+		   per_miss(&total[OURS]), per_miss(&total[IVY]));
 	trace_end(trace);
 }
 
@@ -308,12 +383,13 @@ static void test_ivy(void)
 }
 
 /* Node 1 writes its page, node 2 reads it, node 1 writes again (its request waits
- * in line and is seen twice); node 1 reads a page of node 2 and puts it away.
+ * in line and is seen twice), node 2 reads and foresees that it will write, home pulls
+ * a copy; node 1 reads a page of node 2 and puts it away.
  */
 static void test_recorded(void)
 {
 	static const char text[] = "nodes 2\nhome 0 0\nhome 1 1\nw 0 0\nr 1 0\n"
-				   "w 0 0\nr 0 1\ne 0 1\n";
+				   "w 0 0\nr 1 0\nw 1 0\nr 0 1\ne 0 1\n";
 	FILE *file = popen("./trace2proto sample/n1.txt sample/n2.txt", "r");
 	char got[256] = "";
 	size_t len = file ? fread(got, 1, sizeof(got) - 1, file) : 0;
@@ -343,7 +419,7 @@ void test_compare(void)
 	false_sharing(&trace, 32);
 	test_trace(&trace, "false sharing", 1);
 	read_mostly(&trace, 4);
-	test_trace(&trace, "read-mostly", 1.4);
+	test_trace(&trace, "read-mostly", 1.5);
 	read_mostly(&trace, 8);
 	test_trace(&trace, "read-mostly", 1.5);
 	read_mostly(&trace, 16);
@@ -353,8 +429,7 @@ void test_compare(void)
 	widely_shared(&trace, 64);
 	test_trace(&trace, "widely shared", 1.5);
 	/* Where Ivy is better, by the hop to a home that has no part in it: home
-	 * follows use. What all write in turn has no better home; it must not become
-	 * worse.
+	 * follows use.
 	 */
 	producer_consumer(&trace, 2);
 	test_trace(&trace, "producer and consumer, home is neither", 0.66);
@@ -362,10 +437,10 @@ void test_compare(void)
 	let_home_follow_use(&trace);
 	test_trace(&trace, "producer and consumer, home has followed use", 1);
 	migratory(&trace, 8);
-	test_trace(&trace, "migratory, home is one of 8", 0.9);
+	test_trace(&trace, "migratory, home is one of 8", 1.5);
 	migratory(&trace, 8);
 	let_home_follow_use(&trace);
-	test_trace(&trace, "migratory, home is who uses it most of 8", 0.9);
+	test_trace(&trace, "migratory, home is who uses it most of 8", 1.5);
 	read_mostly(&trace, 8);
 	let_home_follow_use(&trace);
 	test_trace(&trace, "read-mostly, home has followed use", 1.5);
@@ -392,8 +467,7 @@ int compare_main(int argc, char **argv)
 			wrong = compare(&trace, "  ", total);
 			if (wrong)
 				fprintf(stderr, "%s: %s\n", argv[i], wrong);
-			if (wrong || per_miss(&total[OURS]) >
-						     per_miss(&total[IVY]))
+			if (wrong || times_fewer(total) < 1)
 				ret = 1;
 		}
 		trace_end(&trace);

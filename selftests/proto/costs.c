@@ -9,7 +9,8 @@
 #include "world.h"
 
 static const struct setup setup = {
-	"costs", 4, 1, false, true, true, false, &real_rules, false, false,
+	"costs", .rules = &real_rules, .nr_nodes = 4, .nr_pages = 1, .self_at_once = true,
+	.evict = true, .pulls_copies = true,
 };
 
 /* All deliveries until nothing is under way. */
@@ -75,6 +76,9 @@ void test_costs(void)
 	cost("0w 1r 0w", 2, 2, "upgrade at home, one sharer");
 	cost("0w 1r 2r 3r 0w", 2, 6, "upgrade at home, three sharers");
 	cost("1r 2r 3r 0w", 2, 6, "write miss at home, three sharers");
+	cost("1w 2r 3r", 3, 6, "read miss, two others share it: home gets a copy too");
+	cost("1w 2r 3r 0r", 0, 0, "read at home of what three others have read");
+	cost("1w 2r 3r 0r 1w", 3, 8, "upgrade after that, home and two others share it");
 	cost("1r 1w", 0, 0, "the only reader writes");
 	cost("0w 1r 1e", 2, 2, "a reader puts its copy away");
 	cost("1r 1e", 2, 2, "a zero page is put away");

@@ -8,41 +8,49 @@
 
 #define R &real_rules
 
-/* nodes, pages, pairs in order, own messages at once, eviction, loss, rules, -,
- * homes move
+/* Where home does not pull copies at once, it may read at any time, which is the same.
  * Two pages in any order never meet: that their names do is all these add.
  */
 static const struct setup quick[] = {
-	{ "2 nodes, any order", 2, 1, false, false, true, false, R, false, false },
-	{ "2 nodes, pairs in order", 2, 1, true, false, true, false, R, false, false },
-	{ "3 nodes, any order", 3, 1, false, false, true, false, R, false, false },
-	{ "3 nodes, pairs in order", 3, 1, true, false, true, false, R, false, false },
-	{ "3 nodes, pairs in order, own messages at once", 3, 1, true, true,
-	  true, false, R, false, false },
-	{ "2 nodes, one is lost", 2, 1, false, false, true, true, R, false, false },
-	{ "3 nodes, one is lost", 3, 1, false, false, true, true, R, false, false },
+	{ "2 nodes, any order", .rules = R, .nr_nodes = 2, .nr_pages = 1, .evict = true },
+	{ "2 nodes, pairs in order",
+	  .rules = R, .nr_nodes = 2, .nr_pages = 1, .fifo = true, .evict = true },
+	{ "3 nodes, any order", .rules = R, .nr_nodes = 3, .nr_pages = 1, .evict = true },
+	{ "3 nodes, pairs in order",
+	  .rules = R, .nr_nodes = 3, .nr_pages = 1, .fifo = true, .evict = true },
+	{ "3 nodes, pairs in order, own messages at once",
+	  .rules = R, .nr_nodes = 3, .nr_pages = 1, .fifo = true, .self_at_once = true, .evict = true },
+	{ "2 nodes, one is lost",
+	  .rules = R, .nr_nodes = 2, .nr_pages = 1, .evict = true, .loss = true },
+	{ "3 nodes, one is lost",
+	  .rules = R, .nr_nodes = 3, .nr_pages = 1, .evict = true, .loss = true },
 	{ "2 nodes, 2 pages with different homes, one node is lost, no eviction, pairs in order, own messages at once",
-	  2, 2, true, true, false, true, R, false, false },
-	{ "2 nodes, homes move", 2, 1, false, false, true, false, R, false, true },
-	{ "3 nodes, homes move, no eviction, pairs in order, own messages at once", 3, 1, true, true,
-	  false, false, R, false, true },
-	{ "4 nodes, any order, no eviction", 4, 1, false, false, false, false, R, false, false },
-	{ "2 nodes, 2 pages with different homes, any order, no eviction", 2, 2,
-	  false, false, false, false, R, false, false },
+	  .rules = R, .nr_nodes = 2, .nr_pages = 2, .fifo = true, .self_at_once = true, .loss = true },
+	{ "2 nodes, homes move",
+	  .rules = R, .nr_nodes = 2, .nr_pages = 1, .evict = true, .rehome = true },
+	{ "3 nodes, homes move, no eviction, pairs in order, own messages at once",
+	  .rules = R, .nr_nodes = 3, .nr_pages = 1, .fifo = true, .self_at_once = true, .rehome = true },
+	{ "4 nodes, any order, no eviction", .rules = R, .nr_nodes = 4, .nr_pages = 1 },
+	{ "4 nodes, home pulls copies, pairs in order, no eviction",
+	  .rules = R, .nr_nodes = 4, .nr_pages = 1, .fifo = true, .pulls_copies = true },
+	{ "2 nodes, 2 pages with different homes, any order, no eviction",
+	  .rules = R, .nr_nodes = 2, .nr_pages = 2 },
 };
 
 static const struct setup slow[] = {
-	{ "4 nodes, one is lost, no eviction", 4, 1, false, false, false, true,
-	  R, false, false },
-	{ "2 nodes, 2 pages, homes move, no eviction, pairs in order, own messages at once", 2, 2, true,
-	  true, false, false, R, false, true },
-	{ "3 nodes, homes move, any order, no eviction", 3, 1, false, false, false, false, R, false,
-	  true },
-	{ "3 nodes, homes move, pairs in order, own messages at once", 3, 1, true, true, true, false,
-	  R, false, true },
-	{ "4 nodes, any order", 4, 1, false, false, true, false, R, false, false },
-	{ "2 nodes, 2 pages with different homes, any order", 2, 2, false,
-	  false, true, false, R, false, false },
+	{ "4 nodes, home pulls copies, any order",
+	  .rules = R, .nr_nodes = 4, .nr_pages = 1, .evict = true, .pulls_copies = true },
+	{ "4 nodes, one is lost, no eviction",
+	  .rules = R, .nr_nodes = 4, .nr_pages = 1, .loss = true },
+	{ "2 nodes, 2 pages, homes move, no eviction, pairs in order, own messages at once",
+	  .rules = R, .nr_nodes = 2, .nr_pages = 2, .fifo = true, .self_at_once = true, .rehome = true },
+	{ "3 nodes, homes move, any order, no eviction",
+	  .rules = R, .nr_nodes = 3, .nr_pages = 1, .rehome = true },
+	{ "3 nodes, homes move, pairs in order, own messages at once",
+	  .rules = R, .nr_nodes = 3, .nr_pages = 1, .fifo = true, .self_at_once = true, .evict = true, .rehome = true },
+	{ "4 nodes, any order", .rules = R, .nr_nodes = 4, .nr_pages = 1, .evict = true },
+	{ "2 nodes, 2 pages with different homes, any order",
+	  .rules = R, .nr_nodes = 2, .nr_pages = 2, .evict = true },
 };
 
 static void explore(const struct setup *setup)
@@ -63,7 +71,7 @@ static void explore(const struct setup *setup)
  */
 static void test_symmetry(void)
 {
-	struct setup setup = { "symmetry", 3, 1, false, false, true, false, R, false, false };
+	struct setup setup = { "symmetry", .rules = R, .nr_nodes = 3, .nr_pages = 1, .evict = true };
 	struct search_result folded, all;
 
 	search(&setup, 1000000, SEARCH_COUNT_NAMED, &folded);

@@ -353,6 +353,18 @@ HOME_MUTANT(reader_not_recorded)
 	return err;
 }
 
+/* Counts itself among the readers when it only wants a copy. */
+HOME_MUTANT(copy_in_name_alone)
+{
+	int err = proto_home(site, home, ev, acts);
+	unsigned int i;
+
+	for (i = 0; !err && i < acts->nr; i++)
+		if (acts->act[i].act == PROTO_ACT_PULL_COPY)
+			home->sharers |= 1ULL << site->self;
+	return err;
+}
+
 /* ---- mutants of home, of Puts ---- */
 
 static bool is_put(u8 event)
@@ -573,6 +585,8 @@ const struct mutant mutants[] = {
 	  "a reader beside a writer", NO_LOSS },
 	{ { "reader not recorded", proto_node, reader_not_recorded, R },
 	  "directory and node disagree", NO_LOSS },
+	{ { "home has its copy in name alone", proto_node, copy_in_name_alone, R },
+	  "directory and node disagree", FOUR },
 	{ { "Put without a zap", put_without_zap, proto_home, R },
 	  "against its state", NO_LOSS },
 	{ { "PutM lost", put_lost, proto_home, R }, "stuck", NO_LOSS },
@@ -653,8 +667,15 @@ const unsigned int nr_mutants = sizeof(mutants) / sizeof(mutants[0]);
 static void test_mutant(const struct mutant *mutant)
 {
 	const struct rules *rules = &mutant->rules;
-	struct setup setup = { rules->name, 3, 1, false, false, true, mutant->loss == LOSS || mutant->loss == LOSS_RARE,
-			       rules, false, mutant->loss >= MOVES };
+	struct setup setup = {
+		.name = rules->name,
+		.nr_nodes = mutant->loss == FOUR ? 4 : 3,
+		.nr_pages = 1,
+		.evict = mutant->loss != FOUR,
+		.loss = mutant->loss == LOSS || mutant->loss == LOSS_RARE,
+		.rules = rules,
+		.rehome = mutant->loss >= MOVES,
+	};
 	struct search_result result;
 
 	search(&setup, 500000, 0, &result);

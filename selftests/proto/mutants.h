@@ -6,9 +6,9 @@
 #include "world.h"
 
 /* A node has to be lost for it; and at a moment that chance never meets. Or homes
- * have to move.
+ * have to move. FOUR: it takes four nodes.
  */
-enum needs_loss { NO_LOSS, LOSS, LOSS_RARE, MOVES, MOVES_RARE };
+enum needs_loss { NO_LOSS, LOSS, LOSS_RARE, FOUR, MOVES, MOVES_RARE };
 
 struct mutant {
 	struct rules rules;

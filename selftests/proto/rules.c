@@ -422,6 +422,30 @@ static void test_home_fields(void)
 		     .from = SELF, .txn = TXN);
 }
 
+static bool pulls_copy(u64 sharers, u8 from)
+{
+	struct proto_site site = { .self = HOME, .home = HOME };
+	struct proto_home home = { .state = PROTO_SHARED, .sharers = sharers };
+	struct proto_event ev = { .event = PROTO_GETS, .from = from, .txn = TXN };
+	struct proto_actions out;
+	unsigned int i;
+
+	if (proto_home(&site, &home, &ev, &out))
+		return false;
+	for (i = 0; i < out.nr; i++)
+		if (out.act[i].act == PROTO_ACT_PULL_COPY)
+			return true;
+	return false;
+}
+
+static void test_copies(void)
+{
+	tap_result(pulls_copy(6, 3), "the third reader makes home want a copy");
+	tap_result(!pulls_copy(4, 3), "the second one does not");
+	tap_result(!pulls_copy(7, 3), "nor does the third where home has one");
+	tap_result(!pulls_copy(6, HOME), "nor where it is home itself");
+}
+
 static void test_immediate(void)
 {
 	struct proto_event in = { .event = PROTO_DATA, .from = OTHER,
@@ -448,5 +472,6 @@ void test_rules(void)
 	test_put_fields();
 	test_rebuild();
 	test_home_fields();
+	test_copies();
 	test_immediate();
 }

@@ -320,6 +320,7 @@ static void begin(struct run *r, const struct simulation *sim,
 				   .self_at_once = chance(r, 50),
 				   .evict = true,
 				   .loss = r->lose_at,
+				   .pulls_copies = sim->seed & 1,
 				   .rules = sim->rules };
 	out->style = style_names[r->style];
 	for (i = 0; i < sim->nr_pages; i++) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "trace.h"
 
@@ -83,7 +84,7 @@ static bool read_line(struct trace *trace, char *line)
 
 bool trace_read(struct trace *out_trace, const char *file_name)
 {
-	FILE *file = fopen(file_name, "r");
+	gzFile file = gzopen(file_name, "r"); /* reads plain text too */
 	unsigned int number = 0;
 	bool good = true;
 	char line[256];
@@ -93,11 +94,11 @@ bool trace_read(struct trace *out_trace, const char *file_name)
 		perror(file_name);
 		return false;
 	}
-	while (good && fgets(line, sizeof(line), file)) {
+	while (good && gzgets(file, line, sizeof(line))) {
 		number++;
 		good = read_line(out_trace, line);
 	}
-	fclose(file);
+	good &= gzclose(file) == Z_OK;
 	if (!good)
 		fprintf(stderr, "%s:%u: not a line of an access trace (see selftests/proto/trace.h)\n",
 			file_name, number);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* selftests/proto/trace.h - who accessed which page, in order.
  *
- * As text, one item a line, "#" begins a comment:
+ * As text, also packed by gzip, one item a line, "#" begins a comment:
  *
  *	nodes N		nodes are 0..N-1, at most 64; comes first
  *	home PAGE NODE	before the first access of the page; without it node 0

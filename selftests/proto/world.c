@@ -325,6 +325,17 @@ static void do_node_action(struct world *w, const struct flight *cause,
 	}
 }
 
+/* An access waits for answers; what others want of the node meanwhile is theirs. */
+static void count_hops(struct page *p, const struct flight *f)
+{
+	u8 class = proto_class_of(f->msg.event);
+
+	if (class == PROTO_CLASS_LOCAL)
+		p->hops[f->to] = 0;
+	else if (class == PROTO_CLASS_RESPONSE && f->hops > p->hops[f->to])
+		p->hops[f->to] = f->hops;
+}
+
 static void node_event(struct world *w, const struct flight *f)
 {
 	struct page *p = &w->page[f->page];
@@ -333,9 +344,7 @@ static void node_event(struct world *w, const struct flight *f)
 	struct proto_actions acts;
 	unsigned int i;
 
-	if (f->hops > p->hops[f->to] || proto_class_of(f->msg.event) ==
-						PROTO_CLASS_LOCAL)
-		p->hops[f->to] = f->hops;
+	count_hops(p, f);
 	world_seen[p->node[f->to].state][f->msg.event] = true;
 	if (w->setup->rules->node(&site, &p->node[f->to], &f->msg, &acts,
 				  &access)) {
@@ -437,11 +446,11 @@ static int ask_home(struct world *w, const struct flight *f,
 	return err;
 }
 
-/* Home fetches what another node wants to be rid of. */
-static void pull(struct world *w, const struct flight *cause)
+/* Home fetches what another node wants to be rid of, or what several read. */
+static void pull(struct world *w, const struct flight *cause, u8 want)
 {
 	struct flight f = {
-		.msg = { .event = PROTO_WRITE,
+		.msg = { .event = want,
 			 .from = cause->to,
 			 .txn = fresh_txn(w, cause->page, cause->to) },
 		.to = cause->to,
@@ -471,7 +480,11 @@ static void do_home_action(struct world *w, const struct flight *f,
 			home_event(w, &next);
 		break;
 	case PROTO_ACT_PULL:
-		pull(w, f);
+		pull(w, f, PROTO_WRITE);
+		break;
+	case PROTO_ACT_PULL_COPY:
+		if (w->setup->pulls_copies)
+			pull(w, f, PROTO_READ);
 		break;
 	default:
 		do_send(w, f, action, NULL);

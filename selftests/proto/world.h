@@ -62,6 +62,7 @@ struct setup {
 	const struct rules *rules;
 	bool all_names; /* symmetric states are told apart */
 	bool rehome; /* homes move, at any time */
+	bool pulls_copies; /* home does what it may leave undone; else reads come by themselves */
 };
 
 /* A message on its way. @fresh: the page it carries is the last one written. */
