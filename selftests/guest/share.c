@@ -198,6 +198,7 @@ static const struct part parts[] = {
 
 int main(int argc, char **argv)
 {
+	opt.iterations = 100000000;
 	parse_options("share", argc, argv);
 	run_parts(parts, sizeof(parts) / sizeof(parts[0]));
 	return finish();
