@@ -11,6 +11,7 @@ from . import kernels
 
 TRACING = "/sys/kernel/tracing"
 PROTO = f"{kernels.TOP}/selftests/proto"
+HEAD = b"# SPDX-License-Identifier: GPL-2.0-only\n# Recorded by selftests/testbed/traces.py\n"
 
 
 def begin(host):
@@ -42,12 +43,12 @@ def recorded(host):
 
 
 def compare(files, trace):
-    """Makes the access trace; the same accesses by our rules and by Ivy's. Fails when ours wait for more."""
+    """Makes the access trace, packed; the same accesses by our rules and by Ivy's. Fails when ours wait for more."""
     subprocess.run(["make", "-s", "-C", PROTO, "all"], check=True, stdout=sys.stderr)
     os.makedirs(os.path.dirname(trace), exist_ok=True)
     text = subprocess.run([f"{PROTO}/trace2proto", *files], check=True, stdout=subprocess.PIPE).stdout
     with open(trace, "wb") as out:
-        out.write(gzip.compress(text, mtime=0) if trace.endswith(".gz") else text)
+        out.write(gzip.compress(HEAD + text, mtime=0))
     result = subprocess.run([f"{PROTO}/build/proto", "compare", trace], check=False, text=True, stdout=subprocess.PIPE)
     print("".join(f"# {line}\n" for line in result.stdout.splitlines()), end="", flush=True)
     assert result.returncode == 0, "accesses wait for more messages than Ivy's"
