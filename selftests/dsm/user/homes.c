@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* selftests/dsm/user/homes.c - dsm/ as it is, three nodes as three processes that
+/* selftests/dsm/user/homes.c - dsm/ as it is, four nodes as four processes that
  * fight over pages while their homes move all the time. No addition may be lost.
  *
  *   homes RUNS [SEED]    prints TAP
@@ -14,13 +14,13 @@
 
 #include "../../../dsm/internal.h"
 
-#define NR_NODES 3
+#define NR_NODES 4
 #define VM_ID 0x10001
 #define EXTENT 512
 #define HOT_OF_EXTENT 12
 #define NR_HOT (HOT_OF_EXTENT * NR_NODES)
 #define NR_THREADS 4
-#define NR_STYLES 2
+#define NR_STYLES 3
 #define NR_EXTENTS NR_NODES
 #define MSG_ROOM (DVMM_MSG_MAX + 64)
 #define LATE_US 400
@@ -34,13 +34,14 @@ enum channel { MESSAGES, PAGES, NR_CHANNELS };
 struct style {
 	const char *name;
 	bool evicts; /* all nodes put pages away */
+	bool only_reads; /* nearly: home gets copies of what others read */
 };
 
 /* Shared by all processes of a run. */
 struct shared {
 	int arrived[8]; /* at barriers */
 	int stop; /* the load */
-	long checked, accesses, moves, busy;
+	long checked, accesses, moves, busy, copies;
 };
 
 static const struct style *style;
@@ -51,6 +52,7 @@ static unsigned int seed;
 static struct dsm_vm *vm;
 static struct dsm_mem *mem;
 static long added[NR_HOT];
+static u64 seen[NR_HOT][NR_NODES + 1]; /* under the page lock */
 
 static void die(const char *fmt, ...)
 {
@@ -392,9 +394,17 @@ static void use_add(u64 *words, int hot)
 	added[hot]++; /* under the page lock */
 }
 
+/* Additions of others that were seen stay. */
 static void use_read(u64 *words, int hot)
 {
-	(void)words, (void)hot;
+	int node;
+
+	for (node = 1; node <= NR_NODES; node++) {
+		if (words[node] < seen[hot][node])
+			die("page %d: %llu additions of node %d are there, there were %llu", hot,
+			    words[node], node, seen[hot][node]);
+		seen[hot][node] = words[node];
+	}
 }
 
 static void use_check(u64 *words, int hot)
@@ -435,7 +445,7 @@ static void *load(void *arg)
 		hot = chance() % NR_HOT;
 		if (style->evicts && !(chance() % 8))
 			evict_page(index_of(hot));
-		else if (chance() % 2)
+		else if (chance() % (style->only_reads ? 32 : 2))
 			access_page(index_of(hot), PROTO_READ, use_read, hot);
 		else
 			access_page(index_of(hot), PROTO_WRITE, use_add, hot);
@@ -478,7 +488,7 @@ static void make_vm(struct dvmm_stats *stats)
 	if (err)
 		die("init: %d", err);
 	open_links();
-	vm = dsm_vm_create(VM_ID, 0xe, 1, stats, &ops, NULL);
+	vm = dsm_vm_create(VM_ID, (2 << NR_NODES) - 2, 1, stats, &ops, NULL);
 	meet(0, NR_NODES);
 	if (self == 1) {
 		mutex_lock(&vm->lock);
@@ -565,6 +575,8 @@ static void node(void)
 	meet(5, NR_NODES);
 	check_homed();
 	meet(6, NR_NODES);
+	__atomic_add_fetch(&shared->copies, atomic_read(&vm->stats->value[DVMM_STAT_VM_pulls_copies]),
+			   __ATOMIC_SEQ_CST);
 	dsm_vm_destroy(vm);
 	meet(7, NR_NODES);
 	_exit(0);
@@ -638,7 +650,7 @@ static bool run(void)
 
 static bool runs(const struct style *like, int nr, unsigned int first)
 {
-	long checked = 0, accesses = 0, moves = 0, busy = 0;
+	long checked = 0, accesses = 0, moves = 0, busy = 0, copies = 0;
 
 	style = like;
 	for (seed = first; seed < first + nr; seed++) {
@@ -650,10 +662,11 @@ static bool runs(const struct style *like, int nr, unsigned int first)
 		accesses += shared->accesses;
 		moves += shared->moves;
 		busy += shared->busy;
+		copies += shared->copies;
 	}
-	printf("# %s: %ld accesses, %ld pages checked, %ld moves of homes, %ld put off\n", like->name,
-	       accesses, checked, moves, busy);
-	return checked && moves;
+	printf("# %s: %ld accesses, %ld pages checked, %ld moves of homes, %ld put off, %ld copies pulled by homes\n",
+	       like->name, accesses, checked, moves, busy, copies);
+	return checked && moves && (copies || !like->only_reads);
 }
 
 int main(int argc, char **argv)
@@ -661,6 +674,7 @@ int main(int argc, char **argv)
 	static const struct style styles[NR_STYLES] = {
 		{ "homes move while all nodes write", .evicts = false },
 		{ "homes move while all nodes write and put pages away", .evicts = true },
+		{ "homes move while nearly all read", .only_reads = true },
 	};
 	int nr = argc > 1 ? atoi(argv[1]) : 5, i, bad = 0;
 	unsigned int first = argc > 2 ? atoi(argv[2]) : 1;

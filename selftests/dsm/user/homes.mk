@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# dsm/ as a program: three nodes, homes that move. make -f homes.mk check | long | mutants
+# dsm/ as a program: four nodes, homes that move. make -f homes.mk check | long | mutants
 TOP := $(abspath ../../..)
 BUILD ?= $(TOP)/build/selftests/dsm/user-homes
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize=alignment
