@@ -6,6 +6,7 @@
  * locked pages). A message to oneself is none. Small messages and pages have the
  * size of ours for both.
  */
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -402,12 +403,32 @@ static void test_recorded(void)
 		printf("# %s\n", got);
 }
 
+/* Of real guests: never more than Ivy. */
+static void test_recorded_traces(void)
+{
+	struct trace trace;
+	glob_t files;
+	size_t i;
+
+	if (glob("traces/*.trace.gz", 0, NULL, &files))
+		files.gl_pathc = 0;
+	tap_result(files.gl_pathc > 0, "compare: there are recorded traces");
+	for (i = 0; i < files.gl_pathc; i++) {
+		if (trace_read(&trace, files.gl_pathv[i]))
+			test_trace(&trace, files.gl_pathv[i], 1);
+		else
+			tap_result(false, "compare: %s can be read", files.gl_pathv[i]);
+	}
+	globfree(&files);
+}
+
 void test_compare(void)
 {
 	struct trace trace;
 
 	test_ivy();
 	test_recorded();
+	test_recorded_traces();
 	producer_consumer(&trace, 0);
 	test_trace(&trace, "producer and consumer, home is the producer", 1);
 	producer_consumer(&trace, 1);
