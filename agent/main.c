@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include "install.h"
 #include "internal.h"
 
 static struct {
@@ -125,6 +126,7 @@ int main(int argc, char **argv)
 	int err;
 
 	argp_err_exit_status = 2;
+	argp_program_version = "dvmm-agent " DVMM_VERSION;
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	memset(agent.link_fds, -1, sizeof(agent.link_fds));
 	err = load_config(&agent.config, key);

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "../install.h"
 #include "../libvirt/xml.h"
 #include "../run/run.h"
 #include "../run/topology.h"
 #include "../setup/setup.h"
 #include "client.h"
 #include "commands.h"
+#include "complete.h"
 #include "rates.h"
 
 struct options {
@@ -20,7 +22,7 @@ struct options {
 	double watch_s; /* 0: show once */
 	size_t nr_rows; /* to show at most; 0: all */
 	bool follow;
-	bool help;
+	bool help, version;
 	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
 	int nr_words;
 	const char *named[NR_OPTIONS_MAX]; /* as option_names */
@@ -32,6 +34,7 @@ struct options {
 struct program {
 	const char *noun, *verb;
 	int (*run)(const struct options *options, int argc, char **argv);
+	const struct argp *argp; /* NULL: it has no options */
 };
 
 static int do_run(const struct options *options, int argc, char **argv)
@@ -62,12 +65,15 @@ static int do_node_check(const struct options *options, int argc, char **argv)
 	return check_main(options->socket, &options->how, argc, argv);
 }
 
+static int do_complete(const struct options *options, int argc, char **argv);
+
 static const struct program programs[] = {
-	{ "run", NULL, do_run },
-	{ "vm", "xml", do_vm_xml },
-	{ "vm", "topology", do_vm_topology },
-	{ "node", "setup", do_node_setup },
-	{ "node", "check", do_node_check },
+	{ "run", NULL, do_run, &run_argp },
+	{ "vm", "xml", do_vm_xml, &xml_argp },
+	{ "vm", "topology", do_vm_topology, &topology_argp },
+	{ "node", "setup", do_node_setup, &setup_argp },
+	{ "node", "check", do_node_check, NULL },
+	{ "complete", NULL, do_complete, NULL }, /* for shells: commands.c has what is for people */
 };
 
 static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from" };
@@ -85,6 +91,7 @@ static const struct argp_option argp_options[] = {
 	{ "from", OPTION_NAMED + 2, "NODE", 0, "mem rehome: what has its home there", 0 },
 	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
 	{ "help", 'h', NULL, 0, "This, or the help of the noun before it", 0 },
+	{ "version", 'V', NULL, 0, "Which version this is", 0 },
 	{ 0 },
 };
 
@@ -107,14 +114,13 @@ static int take_nr_rows(struct options *options, const char *arg)
 	return *end || *arg == '-' || !options->nr_rows ? EINVAL : 0;
 }
 
-static const struct program *find_program(const struct options *options)
+static const struct program *find_program(const char *noun, const char *verb)
 {
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		const struct program *program = &programs[i];
-		int nr_words = program->verb ? 2 : 1;
 
-		if (options->nr_words == nr_words && !strcmp(options->words[0], program->noun) &&
-		    (nr_words == 1 || !strcmp(options->words[1], program->verb)))
+		if (!strcmp(noun, program->noun) && !verb == !program->verb &&
+		    (!verb || !strcmp(verb, program->verb)))
 			return program;
 	}
 	return NULL;
@@ -125,7 +131,8 @@ static void take_word(struct options *options, char *word, struct argp_state *st
 	if (options->nr_words == 2 + NR_ARGS_MAX)
 		argp_error(state, "what is '%s' for?", word);
 	options->words[options->nr_words++] = word;
-	options->program = find_program(options);
+	if (options->nr_words <= 2)
+		options->program = find_program(options->words[0], options->words[1]);
 	if (options->program) {
 		options->program_at = state->next - 1;
 		state->next = state->argc;
@@ -161,6 +168,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'h':
 		options->help = true;
 		return 0;
+	case 'V':
+		options->version = true;
+		return 0;
 	case OPTION_NAMED ... OPTION_NAMED + NR_OPTIONS_MAX - 1:
 		options->named[key - OPTION_NAMED] = arg;
 		return 0;
@@ -192,6 +202,43 @@ static int show_help(FILE *out, const char *noun)
 	return STATUS_OK;
 }
 
+/* ---- completion ---- */
+
+static bool takes_option(const struct command *command, const char *name)
+{
+	for (int i = 0; i < NR_OPTIONS_MAX && command->options[i]; i++)
+		if (!strcmp(command->options[i], name))
+			return true;
+	return false;
+}
+
+static bool is_option_for(const struct argp_option *option, const char *noun, const char *verb)
+{
+	const struct command *command = noun ? command_find(noun, verb) : NULL;
+
+	return option->key < OPTION_NAMED || (command && takes_option(command, option->name));
+}
+
+static const struct argp_option *options_of_program(const char *noun, const char *verb)
+{
+	const struct program *program = find_program(noun, verb);
+
+	return program && program->argp ? program->argp->options : NULL;
+}
+
+static int do_complete(const struct options *options, int argc, char **argv)
+{
+	const struct complete_source source = {
+		.socket = options->socket,
+		.options = argp_options,
+		.is_for = is_option_for,
+		.options_of = options_of_program,
+	};
+
+	complete_words(&source, argc - 1, argv + 1);
+	return STATUS_OK;
+}
+
 /* ---- showing ---- */
 
 static const struct command *find_command(const struct options *options, int *ret_first_arg)
@@ -208,14 +255,6 @@ static const struct command *find_command(const struct options *options, int *re
 	else if (!command)
 		fprintf(stderr, "dvmm: there is no noun '%s' (dvmm --help)\n", noun);
 	return command;
-}
-
-static bool takes_option(const struct command *command, const char *name)
-{
-	for (int i = 0; i < NR_OPTIONS_MAX && command->options[i]; i++)
-		if (!strcmp(command->options[i], name))
-			return true;
-	return false;
 }
 
 static int add_named(const struct command *command, const struct options *options, json_t *params)
@@ -409,6 +448,8 @@ int main(int argc, char **argv)
 	if (options.program)
 		return options.program->run(&options, argc - options.program_at,
 					    argv + options.program_at);
+	if (options.version)
+		return printf("dvmm " DVMM_VERSION "\n") < 0 ? STATUS_FAILED : STATUS_OK;
 	if (options.help)
 		return show_help(stdout, options.words[0]);
 	if (!options.nr_words) {

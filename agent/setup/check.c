@@ -12,11 +12,11 @@
 #include <unistd.h>
 #include "../../lib/dvmm.h"
 #include "../cli/client.h"
+#include "../install.h"
 #include "files.h"
 #include "setup.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
-#define EMULATOR "/usr/bin/dvmm-qemu"
 #define MTU_FOR_A_PAGE 4200
 
 struct report {
@@ -246,9 +246,9 @@ static void check_emulator_age(struct report *report)
 {
 	struct stat qemu, emulator;
 
-	if (!stat(QEMU, &qemu) && !stat(EMULATOR, &emulator) && emulator.st_ctime < qemu.st_ctime)
-		say(report, "advice", "emulator", "touch " EMULATOR,
-		    "QEMU is newer than " EMULATOR ": libvirt may remember what an older one could do");
+	if (!stat(QEMU, &qemu) && !stat(PATH_EMULATOR, &emulator) && emulator.st_ctime < qemu.st_ctime)
+		say(report, "advice", "emulator", "touch " PATH_EMULATOR,
+		    "QEMU is newer than " PATH_EMULATOR ": libvirt may remember what an older one could do");
 }
 
 static void check_libvirt(struct report *report)
@@ -259,8 +259,8 @@ static void check_libvirt(struct report *report)
 		return;
 	}
 	check_program(report, QEMU, "apt install qemu-system-x86");
-	check_program(report, EMULATOR, "install dvmm-agent");
-	check_program(report, "/usr/sbin/dvmm-hook", "install dvmm-agent");
+	check_program(report, PATH_EMULATOR, "install dvmm-agent");
+	check_program(report, PATH_HOOK, "install dvmm-agent");
 	check_emulator_age(report);
 }
 

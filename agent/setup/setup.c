@@ -47,7 +47,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp argp = {
+const struct argp setup_argp = {
 	.options = argp_options,
 	.parser = parse_option,
 	.doc = "Makes this host ready for spanning VMs, also those that libvirt starts.",
@@ -166,11 +166,11 @@ int setup_main(int argc, char **argv)
 	int status;
 
 	argv[0] = name;
-	argp_parse(&argp, argc, argv, 0, NULL, &setup);
+	argp_parse(&setup_argp, argc, argv, 0, NULL, &setup);
 	status = do_files(&setup);
 	if (!setup.changed)
 		printf("all files are %s\n", setup.undo ? "gone" : "there");
-	if (!*setup.root)
+	if (!*setup.root && (setup.changed || !setup.undo))
 		status = do_commands(&setup) ?: status;
 	if (!status && !setup.undo && !setup.dry_run)
 		printf("done; dvmm node check says what else is missing\n");
