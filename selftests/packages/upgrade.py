@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The packages on two hosts with a systemd: they make nodes of them, and are upgraded under a guest
+that spans both, which does not notice.
+
+    scripts/testbed script selftests/packages/upgrade.py
+
+Each host is an emulated one in which a Debian 12 with the packages (debian12.py) runs as a
+container would: a process tree of its own with systemd at the top, on the host's devices.
+QEMU is the host's.
+"""
+
+import os
+import shutil
+import sys
+
+from testbed import Testbed, cluster
+from testbed.tap import Tap
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from debian12 import ROOT, build, debs, fresh_work, install, make_root  # noqa: E402
+
+UP = f"""
+mkdir -p /run/deb /deb
+mount -t tmpfs tmpfs /run/deb
+mkdir /run/deb/upper /run/deb/work
+mount -t overlay -o lowerdir={ROOT},upperdir=/run/deb/upper,workdir=/run/deb/work overlay /deb
+mount --rbind /dev /deb/dev
+mount -t tmpfs -o mode=755 tmpfs /deb/run
+mount --rbind /sys /deb/sys
+mount -o remount,bind,ro /deb/sys
+mount -t cgroup2 cgroup2 /deb/sys/fs/cgroup
+"""
+SYSTEMD = "unshare --pid --fork sh -c 'mount -t proc proc /deb/proc && " \
+          "exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin " \
+          "chroot /deb /lib/systemd/systemd --unit=multi-user.target --show-status=no'"
+CONFIG = """[cluster]
+uuid = 6a1c2f0e-58c5-4a0e-9b1a-2f6f3c1d7e55
+key-file = /etc/dvmm/cluster.key
+[node]
+id = {n}
+name = n{n}
+uuid = 00000000-0000-4000-8000-00000000000{n}
+listen = 10.77.0.{n}:7471
+[peer "n{peer}"]
+id = {peer}
+addr = 10.77.0.{peer}:7471
+"""
+NEXT = "/tmp/next"
+
+
+def prepare():
+    """Both versions of the packages; the older one is installed, its modules are built."""
+    fresh_work()
+    version, folder = build()
+    make_root()
+    install(folder)
+    next_version, next_folder = build(version + "+next")
+    os.makedirs(ROOT + NEXT)
+    for deb in debs(next_folder, ["dvmm-agent", "dvmm-client"]):
+        shutil.copy(deb, ROOT + NEXT)
+    return next_version
+
+
+def debian(host, command, timeout=60):
+    """A command in the Debian of a host."""
+    return host.run(f"nsenter -t $(pgrep -x systemd) -p chroot /deb sh -ec '{command}'", timeout)
+
+
+def boot(host):
+    host.run(UP)
+    host.start(SYSTEMD)
+    host.run("until chroot /deb systemctl is-system-running | grep -q 'running\\|degraded'; do sleep 0.5; done", 240)
+
+
+def configure(host):
+    host.run(f"cat >/deb/etc/dvmm/agent.conf <<'END'\n{CONFIG.format(n=host.n, peer=3 - host.n)}END\n"
+             f"(umask 077; echo {'ab' * 32} >/deb/etc/dvmm/cluster.key)")
+
+
+def start_agent(host):
+    debian(host, "dvmm node setup && systemctl enable --now dvmm-agent", 120)
+    assert debian(host, "systemctl is-active dvmm-agent").strip() == "active"
+
+
+def wait_links(host):
+    host.run("until chroot /deb dvmm -o csv -H link list | grep -q ,up,; do sleep 0.5; done", 60)
+
+
+def agent_of(host):
+    return debian(host, "systemctl show -P MainPID dvmm-agent").strip()
+
+
+def slice_of(host):
+    return host.run("pgrep -x dvmm-slice").strip()
+
+
+def upgrade(host, version):
+    before = agent_of(host)
+    debian(host, f"dpkg -i {NEXT}/*.deb", 240)
+    assert debian(host, "dvmm --version").strip() == f"dvmm {version}"
+    assert debian(host, "systemctl is-active dvmm-agent").strip() == "active"
+    assert agent_of(host) != before, f"{host}: the agent was not restarted"
+
+
+def main():
+    tap = Tap()
+    next_version = prepare()
+    cluster.DVMM = "/deb/usr/bin/dvmm -s /deb/run/dvmm/agent.sock"
+    with Testbed(hosts=2, kernel="6.12") as bed:
+        origin, other = bed.hosts
+        with tap.case("systemd_starts_the_agent_of_the_package"):
+            for host in bed.hosts:
+                boot(host)
+                configure(host)
+                start_agent(host)
+        with tap.case("links_come_up"):
+            for host in bed.hosts:
+                wait_links(host)
+        nodes = cluster.Cluster(bed)
+        with tap.case("guest_spans_the_hosts"):
+            guest = nodes.start_guest(1, 1, name="web1", test="memcheck:-t:20,ipi", kernel="6.1")
+            guest.wait(r"DVMM-GUEST: up 2 vCPUs")
+            served_by = slice_of(other)
+        with tap.case("agents_are_upgraded_under_the_guest"):
+            for host in bed.hosts:
+                upgrade(host, next_version)
+            assert slice_of(other) == served_by
+            assert "DVMM-GUEST: done" not in guest.output, "the guest had ended before"
+        with tap.case("guest_did_not_notice"):
+            guest.finish("memcheck", "ipi")
+        with tap.case("nodes_are_as_before_the_upgrade"):
+            for host in bed.hosts:
+                wait_links(host)
+                assert debian(host, "dvmm -o csv -H vm list") == ""
+                debian(host, "dpkg --purge dvmm-agent dvmm-client")
+        with tap.case("modules_unload"):
+            nodes.down()
+    tap.end()
+
+
+if __name__ == "__main__":
+    main()
