@@ -17,7 +17,7 @@ from testbed import Testbed, cluster
 from testbed.tap import Tap
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from debian12 import ROOT, build, debs, fresh_work, install, make_root  # noqa: E402
+from debian12 import ROOT, build, debs, fresh_work, inside, install, kernels, make_root, write  # noqa: E402
 
 UP = f"""
 mkdir -p /run/deb /deb
@@ -46,14 +46,18 @@ id = {peer}
 addr = 10.77.0.{peer}:7471
 """
 NEXT = "/tmp/next"
+KERNEL = "6.12"
 
 
 def prepare():
-    """Both versions of the packages; the older one is installed, its modules are built."""
+    """Both versions of the packages; the older one is installed, with modules for the kernel of the hosts."""
     fresh_work()
     version, folder = build()
     make_root()
+    write("/etc/dkms/no-autoinstall", "")
     install(folder)
+    release = next(release for release in kernels() if release.startswith(KERNEL))
+    inside(f"dkms add dvmm/{version} && dkms install dvmm/{version} -k {release}")
     next_version, next_folder = build(version + "+next")
     os.makedirs(ROOT + NEXT)
     for deb in debs(next_folder, ["dvmm-agent", "dvmm-client"]):
@@ -106,7 +110,7 @@ def main():
     tap = Tap()
     next_version = prepare()
     cluster.DVMM = "/deb/usr/bin/dvmm -s /deb/run/dvmm/agent.sock"
-    with Testbed(hosts=2, kernel="6.12") as bed:
+    with Testbed(hosts=2, kernel=KERNEL) as bed:
         origin, other = bed.hosts
         with tap.case("systemd_starts_the_agent_of_the_package"):
             for host in bed.hosts:
