@@ -65,15 +65,18 @@ def prepare():
     return next_version
 
 
+ENTER = "nsenter -t $(pgrep -x systemd) -p chroot /deb"
+
+
 def debian(host, command, timeout=60):
     """A command in the Debian of a host."""
-    return host.run(f"nsenter -t $(pgrep -x systemd) -p chroot /deb sh -ec '{command}'", timeout)
+    return host.run(f"{ENTER} sh -ec '{command}'", timeout)
 
 
 def boot(host):
     host.run(UP)
     host.start(SYSTEMD)
-    host.run("until chroot /deb systemctl is-system-running | grep -q 'running\\|degraded'; do sleep 0.5; done", 240)
+    host.run(f"until {ENTER} systemctl is-system-running 2>&1 | grep -q 'running\\|degraded'; do sleep 0.5; done", 240)
 
 
 def configure(host):
