@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <sys/socket.h>
 #include <systemd/sd-event.h>
+#include "cluster/cluster.h"
 #include "config.h"
 #include "log.h"
 #include "rpc.h"
@@ -15,7 +16,8 @@
 struct agent {
 	struct config config;
 	sd_event *loop;
-	int control; /* /dev/dvmm/control */
+	int control; /* /dev/dvmm/control; -1: without the kernel modules, see kmod_start() */
+	sd_event_source *kernel_timer;
 	int link_fds[DVMM_MAX_NODES]; /* by node id; -1: none. Each keeps its link */
 	struct events *events;
 	struct slices *slices;
@@ -23,12 +25,20 @@ struct agent {
 	struct server *vmm_server;
 	struct kept_vm *kept_vms;
 	struct vmm *vmms;
+	struct cluster *cluster; /* NULL: the nodes are those of the configuration file */
+	struct metrics *metrics;
+	char local_metrics[CONFIG_PATH_SIZE]; /* what the files say, if the cluster does not */
 };
 
 /* kmod.c: the node and its links in the kernel. Failures are logged. */
-int kmod_open(struct agent *agent);
-int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE]);
-int kmod_add_links(struct agent *agent);
+/**
+ * kmod_start() - make this host a node
+ *
+ * A node of a cluster goes on without the kernel modules, and looks for them now and then.
+ */
+int kmod_start(struct agent *agent);
+int kmod_add_link(struct agent *agent, const struct config_node *peer);
+void kmod_drop_link(struct agent *agent, uint32_t node_id);
 void kmod_close(struct agent *agent);
 
 /* events.c: kernel events, the last NR_EVENTS_KEPT of them. */
@@ -52,6 +62,8 @@ void server_broadcast(struct agent *agent, json_t *event); /* to all followers *
  * @peer: who asks
  * @fd: set by the method: goes to the caller with the answer and is then closed
  * @follow: set by the method: this client wants events from now on
+ * @client: for request_defer(); NULL: it cannot wait
+ * @is_deferred: by request_defer()
  * @code, @message: set by request_fail()
  */
 struct request {
@@ -60,6 +72,8 @@ struct request {
 	struct ucred peer;
 	int fd;
 	bool follow;
+	struct client *client;
+	bool is_deferred;
 	const char *code;
 	char message[512];
 };
@@ -70,8 +84,15 @@ json_t *request_fail(struct request *request, const char *code, const char *form
 /** request_fail_errno() - the same for a negative errno: "@what: why" */
 json_t *request_fail_errno(struct request *request, int err, const char *what);
 
-/* Methods return a new reference, or NULL after request_fail(). */
-#define METHOD(function, name, params, result) json_t *method_##function(struct request *request);
+/** request_defer() - the answer comes later, by deferred_done(); the method returns NULL */
+struct deferred *request_defer(struct request *request);
+/** deferred_done() - a cluster_done: answers, if the caller is still there */
+void deferred_done(void *deferred, json_t *result, const struct cluster_error *error);
+/** request_of_peer() - the agent of another node calls a method; a cluster_ops.call */
+json_t *request_of_peer(void *agent, const char *method, json_t *params, struct cluster_error *error);
+
+/* Methods return a new reference, or NULL after request_fail() or request_defer(). */
+#define METHOD(function, name, access, params, result) json_t *method_##function(struct request *request);
 #include "rpc.tbl.h"
 #undef METHOD
 
@@ -86,6 +107,18 @@ void vmms_add(struct agent *agent, uint32_t vm_id, const struct ucred *peer);
 /** vmms_end() - the VM is dead: end its VMM, if it took the VM from this agent */
 void vmms_end(struct agent *agent, uint32_t vm_id);
 void vmms_forget(struct agent *agent); /* they go on without the agent */
+
+/* members.c: this node as one of a cluster. */
+/** members_open() - -ENOENT: in none. Errors are said on stderr */
+int members_open(struct agent *agent, const char *state);
+int members_start(struct agent *agent);
+
+/* metrics.c: counters for Prometheus, by HTTP. */
+/** metrics_start() - at agent->config.metrics, if that is not empty; instead of where it was */
+int metrics_start(struct agent *agent);
+/** metrics_check() - could it be there? 0 or -errno */
+int metrics_check(struct agent *agent, const char *where);
+void metrics_stop(struct agent *agent);
 
 /* vm.c */
 /** vm_find() - a VM of this node by name, UUID or id. -ENOENT or other -errno */
