@@ -313,21 +313,23 @@ int pki_credentials(const char *ca, const char *cert, const char *key,
 		    gnutls_certificate_credentials_t *ret_credentials)
 {
 	gnutls_datum_t ca_data = datum(ca), key_data = datum(key), chain;
+	gnutls_certificate_credentials_t credentials;
 	char *text;
 	int err;
 
 	if (asprintf(&text, "%s%s", cert, ca) < 0)
 		return GNUTLS_E_MEMORY_ERROR;
 	chain = datum(text);
-	err = gnutls_certificate_allocate_credentials(ret_credentials);
+	err = gnutls_certificate_allocate_credentials(&credentials);
 	if (err < 0)
 		goto free_text;
-	err = gnutls_certificate_set_x509_trust_mem(*ret_credentials, &ca_data, GNUTLS_X509_FMT_PEM);
+	err = gnutls_certificate_set_x509_trust_mem(credentials, &ca_data, GNUTLS_X509_FMT_PEM);
 	if (err >= 0)
-		err = gnutls_certificate_set_x509_key_mem2(*ret_credentials, &chain, &key_data,
-							   GNUTLS_X509_FMT_PEM, NULL, 0);
+		err = gnutls_certificate_set_x509_key_mem2(credentials, &chain, &key_data, GNUTLS_X509_FMT_PEM, NULL, 0);
 	if (err < 0)
-		gnutls_certificate_free_credentials(*ret_credentials);
+		gnutls_certificate_free_credentials(credentials);
+	else
+		*ret_credentials = credentials;
 free_text:
 	free(text);
 	return err < 0 ? err : 0;
