@@ -25,6 +25,7 @@ struct agent {
 	struct server *vmm_server;
 	struct kept_vm *kept_vms;
 	struct vmm *vmms;
+	struct later *laters;
 	struct cluster *cluster; /* NULL: the nodes are those of the configuration file */
 	struct metrics *metrics;
 	char local_metrics[CONFIG_PATH_SIZE]; /* what the files say, if the cluster does not */
@@ -84,14 +85,35 @@ json_t *request_fail(struct request *request, const char *code, const char *form
 /** request_fail_errno() - the same for a negative errno: "@what: why" */
 json_t *request_fail_errno(struct request *request, int err, const char *what);
 
-/** request_defer() - the answer comes later, by deferred_done(); the method returns NULL */
+/**
+ * request_defer() - the answer comes later, by one of the next two; the method returns NULL
+ *
+ * Requests of the same client wait for it.
+ */
 struct deferred *request_defer(struct request *request);
-/** deferred_done() - a cluster_done: answers, if the caller is still there */
+/** deferred_answer() - @result: taken over; NULL after request_fail(@request) */
+void deferred_answer(struct deferred *deferred, struct request *request, json_t *result);
+/** deferred_done() - the same as a cluster_done */
 void deferred_done(void *deferred, json_t *result, const struct cluster_error *error);
+/** deferred_is_wanted() - is the caller still there? */
+bool deferred_is_wanted(const struct deferred *deferred);
 /** request_of_peer() - the agent of another node calls a method; a cluster_ops.call */
 json_t *request_of_peer(void *agent, const char *method, json_t *params, struct cluster_error *error);
 
-/* Methods return a new reference, or NULL after request_fail() or request_defer(). */
+/* later.c: what would keep the loop waiting */
+/**
+ * request_later() - make a call that takes long in a thread of its own
+ * @work: there, with its own copy of the @size bytes at @arg; what it returns is @answer's @err
+ * @answer: then, in the loop, as a method; not called when the caller has gone
+ *
+ * Return: NULL, for the method to return; it may have failed as after request_fail()
+ */
+json_t *request_later(struct request *request, int (*work)(void *arg),
+		      json_t *(*answer)(struct request *request, void *arg, int err),
+		      const void *arg, size_t size);
+void later_stop(struct agent *agent); /* waits for all of them */
+
+/* Methods return a new reference, or NULL after request_fail(), request_defer() or request_later(). */
 #define METHOD(function, name, access, params, result) json_t *method_##function(struct request *request);
 #include "rpc.tbl.h"
 #undef METHOD

@@ -122,6 +122,7 @@ static void stop(struct agent *agent)
 	metrics_stop(agent);
 	cluster_close(agent->cluster);
 	server_stop(agent);
+	later_stop(agent);
 	kept_drop_all(agent);
 	vmms_forget(agent);
 	slices_forget(agent);

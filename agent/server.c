@@ -229,7 +229,9 @@ static int flush_lines(struct client *client)
 
 static int update_wanted(struct client *client)
 {
-	return sd_event_source_set_io_events(client->source, (client->deferred ? 0 : EPOLLIN) |
+	bool is_full = client->nr_read == sizeof(client->read);
+
+	return sd_event_source_set_io_events(client->source, (is_full ? 0 : EPOLLIN) |
 					     (client->first_line ? EPOLLOUT : 0));
 }
 
@@ -275,16 +277,17 @@ void server_broadcast(struct agent *agent, json_t *event)
 
 /* ---- receiving ---- */
 
-static int queue_answer(struct client *client, json_t *result, const char *code, const char *message, int fd)
+static int queue_answer(struct client *client, struct request *request, json_t *result)
 {
 	json_t *line;
 	int err;
 
 	if (result)
-		line = json_pack("{s:O}", "result", result);
+		line = json_pack("{s:o}", "result", result);
 	else
-		line = json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message);
-	err = line ? queue_json(client, line, fd) : -ENOMEM;
+		line = json_pack("{s:{s:s, s:s}}", "error", "code", request->code, "message", request->message);
+	err = line ? queue_json(client, line, request->fd) : -ENOMEM;
+	client->follows |= request->follow;
 	json_decref(line);
 	return err;
 }
@@ -301,13 +304,12 @@ static int answer(struct client *client, const char *text, size_t len)
 	getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &request.peer, &peer_size);
 	result = call(&request, json, client->server->for_vmms ? VMMS : LOCAL);
 	if (!request.is_deferred)
-		err = queue_answer(client, result, request.code, request.message, request.fd);
-	client->follows |= request.follow;
-	json_decref(result);
+		err = queue_answer(client, &request, result);
 	json_decref(json);
 	return err;
 }
 
+/* Up to one whose answer comes later. */
 static int answer_whole_lines(struct client *client)
 {
 	char *end;
@@ -321,7 +323,7 @@ static int answer_whole_lines(struct client *client)
 		client->nr_read -= len;
 		memmove(client->read, end + 1, client->nr_read);
 	}
-	return client->nr_read == sizeof(client->read) ? -EMSGSIZE : update_wanted(client);
+	return client->nr_read == sizeof(client->read) && !client->deferred ? -EMSGSIZE : update_wanted(client);
 }
 
 static int answer_lines(struct client *client)
@@ -346,22 +348,37 @@ struct deferred *request_defer(struct request *request)
 	return deferred;
 }
 
-void deferred_done(void *arg, json_t *result, const struct cluster_error *error)
+bool deferred_is_wanted(const struct deferred *deferred)
 {
-	struct deferred *deferred = arg;
+	return deferred->client;
+}
+
+void deferred_answer(struct deferred *deferred, struct request *request, json_t *result)
+{
 	struct client *client = deferred->client;
 	int err;
 
 	free(deferred);
-	if (!client)
+	if (!client) {
+		json_decref(result);
 		return;
+	}
 	client->deferred = NULL;
-	err = queue_answer(client, result, error->code ? error->code : RPC_FAILED, error->why, -1);
+	err = queue_answer(client, request, result);
 	/* Its next line has to wait while this one is still being answered. */
 	if (client->in_lines)
 		client->has_failed |= err < 0;
 	else if (err < 0 || answer_lines(client) < 0)
 		close_client(client);
+}
+
+void deferred_done(void *deferred, json_t *result, const struct cluster_error *error)
+{
+	struct request request = { .fd = -1 };
+
+	if (!result)
+		request_fail(&request, error->code ? error->code : RPC_FAILED, "%s", error->why);
+	deferred_answer(deferred, &request, json_incref(result));
 }
 
 static int receive(struct client *client)
