@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "../cluster/cluster.h"
 #include "../install.h"
 #include "../libvirt/xml.h"
 #include "../run/run.h"
@@ -21,6 +22,7 @@ struct options {
 	struct how how;
 	double watch_s; /* 0: show once */
 	size_t nr_rows; /* to show at most; 0: all */
+	const char *on; /* the node to ask; NULL: this one */
 	bool follow;
 	bool help, version;
 	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
@@ -65,6 +67,18 @@ static int do_node_check(const struct options *options, int argc, char **argv)
 	return check_main(options->socket, &options->how, argc, argv);
 }
 
+static int do_cluster_init(const struct options *options, int argc, char **argv)
+{
+	(void)options;
+	return cluster_init_main(argc, argv);
+}
+
+static int do_cluster_join(const struct options *options, int argc, char **argv)
+{
+	(void)options;
+	return cluster_join_main(argc, argv);
+}
+
 static int do_complete(const struct options *options, int argc, char **argv);
 
 static const struct program programs[] = {
@@ -73,10 +87,12 @@ static const struct program programs[] = {
 	{ "vm", "topology", do_vm_topology, &topology_argp },
 	{ "node", "setup", do_node_setup, &setup_argp },
 	{ "node", "check", do_node_check, NULL },
+	{ "cluster", "init", do_cluster_init, &cluster_init_argp },
+	{ "cluster", "join", do_cluster_join, &cluster_join_argp },
 	{ "complete", NULL, do_complete, NULL }, /* for shells: commands.c has what is for people */
 };
 
-static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from" };
+static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from", "ttl" };
 
 enum { OPTION_NAMED = 1000 };
 
@@ -89,6 +105,8 @@ static const struct argp_option argp_options[] = {
 	{ "mem", OPTION_NAMED, "ID", 0, "mem rehome: this memory object alone", 0 },
 	{ "extent", OPTION_NAMED + 1, "N[-M]", 0, "mem rehome: these extents (2 MiB) of it", 0 },
 	{ "from", OPTION_NAMED + 2, "NODE", 0, "mem rehome: what has its home there", 0 },
+	{ "ttl", OPTION_NAMED + 3, "SECONDS", 0, "cluster token: how long it is good (600)", 0 },
+	{ "on", 'O', "NODE", 0, "Ask the agent of that node of the cluster", 0 },
 	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
 	{ "help", 'h', NULL, 0, "This, or the help of the noun before it", 0 },
 	{ "version", 'V', NULL, 0, "Which version this is", 0 },
@@ -164,6 +182,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 's':
 		options->socket = arg;
+		return 0;
+	case 'O':
+		options->on = arg;
 		return 0;
 	case 'h':
 		options->help = true;
@@ -308,11 +329,21 @@ static void cut(json_t *result, const struct options *options)
 		json_array_remove(result, json_array_size(result) - 1);
 }
 
+/* @params is taken over. */
+static int ask(struct client *client, const struct command *command, json_t *params,
+	       const struct options *options, json_t **ret_result)
+{
+	if (!options->on)
+		return client_call(client, command->method, params, ret_result, NULL);
+	return client_call(client, "node.call", json_pack("{s:s, s:s, s:o}", "node", options->on, "method",
+							  command->method, "params", params), ret_result, NULL);
+}
+
 static int show_once(struct client *client, const struct command *command, json_t *params,
 		     const struct options *options)
 {
 	json_t *result;
-	int status = client_call(client, command->method, params, &result, NULL);
+	int status = ask(client, command, params, options, &result);
 
 	if (status)
 		return status;
@@ -349,7 +380,7 @@ static int watch(struct client *client, const struct command *command, json_t *p
 	int status;
 
 	how.is_stream = !isatty(STDOUT_FILENO);
-	while (!(status = client_call(client, command->method, json_incref(params), &result, NULL))) {
+	while (!(status = ask(client, command, json_incref(params), options, &result))) {
 		now = now_s();
 		if (command->nr_keys)
 			rates_add(command->columns, command->nr_keys, result, earlier, now - before);
