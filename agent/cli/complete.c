@@ -191,7 +191,7 @@ static void take_positional(struct line *line, const char *word)
 static void take_word(struct line *line, const char *word)
 {
 	if (line->pending) {
-		if (line->pending->key == 's')
+		if (line->pending->key == 's' && options_of(line) == line->source->options)
 			line->socket = word;
 		line->pending = NULL;
 		return;
