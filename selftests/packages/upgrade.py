@@ -45,7 +45,7 @@ listen = 10.77.0.{n}:7471
 id = {peer}
 addr = 10.77.0.{peer}:7471
 """
-NEXT = "/tmp/next"
+NEXT = "/root/next"
 KERNEL = "6.12"
 
 
@@ -123,6 +123,8 @@ def main():
         with tap.case("links_come_up"):
             for host in bed.hosts:
                 wait_links(host)
+        if tap.failed:
+            tap.end()
         nodes = cluster.Cluster(bed)
         with tap.case("guest_spans_the_hosts"):
             guest = nodes.start_guest(1, 1, name="web1", test="memcheck:-t:20,ipi", kernel="6.1")
