@@ -10,7 +10,7 @@
  * struct complete_source - what main.c knows of the command line
  * @options: of `dvmm`
  * @is_for: is this option one of @noun @verb (NULL: none yet)?
- * @options_of: of a command with options of its own; NULL: it is none, or has none
+ * @options_of: of a command that takes options of its own only; NULL: it is none
  */
 struct complete_source {
 	const char *socket;

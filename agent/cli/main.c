@@ -242,9 +242,12 @@ static bool is_option_for(const struct argp_option *option, const char *noun, co
 
 static const struct argp_option *options_of_program(const char *noun, const char *verb)
 {
+	static const struct argp_option none[] = { { 0 } };
 	const struct program *program = find_program(noun, verb);
 
-	return program && program->argp ? program->argp->options : NULL;
+	if (!program)
+		return NULL;
+	return program->argp ? program->argp->options : none;
 }
 
 static int do_complete(const struct options *options, int argc, char **argv)
