@@ -32,6 +32,11 @@ int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE]);
 int kmod_add_links(struct agent *agent);
 void kmod_close(struct agent *agent);
 
+/* links.c: fds of links that systemd keeps while the agent restarts. */
+void links_take_stored(struct agent *agent, bool is_same_node); /* what fits the configuration, into link_fds */
+void links_store(uint32_t node_id, int fd);
+void links_forget(uint32_t node_id);
+
 /* events.c: kernel events, the last NR_EVENTS_KEPT of them. */
 int events_start(struct agent *agent);
 void events_stop(struct agent *agent);

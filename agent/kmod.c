@@ -72,10 +72,11 @@ int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 	strcpy(set.name, config->self.name);
 	memcpy(set.cluster_uuid, config->cluster_uuid, DVMM_UUID_SIZE);
 	memcpy(set.key, key, DVMM_KEY_SIZE);
+	links_take_stored(agent, is_set_so(agent->control, &set));
 	err = dvmm_node_set(agent->control, &set);
 	explicit_bzero(set.key, DVMM_KEY_SIZE);
 	if (err == -EBUSY && is_set_so(agent->control, &set)) {
-		log_warning("the node is set up already and has links: another agent, or VMs in use");
+		log_notice("the node is set up already and has links: of the agent before, or of another one");
 		err = 0;
 	}
 	if (err)
@@ -88,6 +89,8 @@ static int add_link(struct agent *agent, const struct config_node *peer)
 	struct dvmm_link_add add = { .node_id = peer->id, .addr = peer->addr };
 	int fd;
 
+	if (agent->link_fds[peer->id] >= 0) /* it was stored */
+		return 0;
 	strcpy(add.name, peer->name);
 	fd = dvmm_link_add(agent->control, &add);
 	if (fd == -EEXIST || fd == -EBUSY)
@@ -97,6 +100,7 @@ static int add_link(struct agent *agent, const struct config_node *peer)
 	if (fd < 0)
 		return fd;
 	agent->link_fds[peer->id] = fd;
+	links_store(peer->id, fd);
 	return 0;
 }
 
