@@ -42,6 +42,11 @@ int kmod_add_link(struct agent *agent, const struct config_node *peer);
 void kmod_drop_link(struct agent *agent, uint32_t node_id);
 void kmod_close(struct agent *agent);
 
+/* links.c: fds of links that systemd keeps while the agent restarts. */
+void links_take_stored(struct agent *agent, bool is_same_node); /* what fits the configuration, into link_fds */
+void links_store(uint32_t node_id, int fd);
+void links_forget(uint32_t node_id);
+
 /* events.c: kernel events, the last NR_EVENTS_KEPT of them. */
 int events_start(struct agent *agent);
 void events_stop(struct agent *agent);

@@ -80,10 +80,11 @@ static int set_node_with(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 	strcpy(set.name, config->self.name);
 	memcpy(set.cluster_uuid, config->cluster_uuid, DVMM_UUID_SIZE);
 	memcpy(set.key, key, DVMM_KEY_SIZE);
+	links_take_stored(agent, is_set_so(agent->control, &set));
 	err = dvmm_node_set(agent->control, &set);
 	explicit_bzero(set.key, DVMM_KEY_SIZE);
 	if (err == -EBUSY && is_set_so(agent->control, &set)) {
-		log_warning("the node is set up already and has links: another agent, or VMs in use");
+		log_notice("the node is set up already and has links: of the agent before, or of another one");
 		err = 0;
 	}
 	if (err)
@@ -117,6 +118,8 @@ int kmod_add_link(struct agent *agent, const struct config_node *peer)
 	};
 	int fd;
 
+	if (agent->link_fds[peer->id] >= 0) /* it was stored */
+		return 0;
 	strcpy(add.name, peer->name);
 	fd = dvmm_link_add(agent->control, &add);
 	if (fd == -EEXIST || fd == -EBUSY)
@@ -126,6 +129,7 @@ int kmod_add_link(struct agent *agent, const struct config_node *peer)
 	if (fd < 0)
 		return fd;
 	agent->link_fds[peer->id] = fd;
+	links_store(peer->id, fd);
 	return 0;
 }
 
@@ -143,8 +147,10 @@ static int add_links(struct agent *agent)
 
 void kmod_drop_link(struct agent *agent, uint32_t node_id)
 {
-	if (agent->link_fds[node_id] >= 0)
-		close(agent->link_fds[node_id]);
+	if (agent->link_fds[node_id] < 0)
+		return;
+	links_forget(node_id);
+	close(agent->link_fds[node_id]);
 	agent->link_fds[node_id] = -1;
 }
 
@@ -190,7 +196,8 @@ void kmod_close(struct agent *agent)
 {
 	sd_event_source_disable_unref(agent->kernel_timer);
 	for (int id = 0; id < DVMM_MAX_NODES; id++)
-		kmod_drop_link(agent, id);
+		if (agent->link_fds[id] >= 0)
+			close(agent->link_fds[id]);
 	if (agent->control >= 0)
 		close(agent->control);
 }
