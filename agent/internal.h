@@ -45,7 +45,7 @@ void kmod_close(struct agent *agent);
 /* links.c: fds of links that systemd keeps while the agent restarts. */
 void links_take_stored(struct agent *agent, bool is_same_node); /* what fits the configuration, into link_fds */
 void links_store(uint32_t node_id, int fd);
-void links_forget(uint32_t node_id);
+void links_drop(struct agent *agent, uint32_t node_id, int fd); /* waits until it has ended */
 
 /* events.c: kernel events, the last NR_EVENTS_KEPT of them. */
 int events_start(struct agent *agent);

@@ -33,12 +33,18 @@ static void forget(const char *name)
 	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-void links_forget(uint32_t node_id)
+/* The link ends when systemd, too, has closed it. */
+void links_drop(struct agent *agent, uint32_t node_id, int fd)
 {
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	struct dvmm_link_get link;
 	char name[16];
 
 	name_of(node_id, name);
 	forget(name);
+	close(fd);
+	for (int ms = 0; ms < GONE_WITHIN_MS && dvmm_link_get(agent->control, node_id, &link) != -ENOENT; ms += 20)
+		nanosleep(&pause, NULL);
 }
 
 /* Is the link still to where the configuration says? */
@@ -50,31 +56,29 @@ static bool is_so(struct agent *agent, const struct config_node *peer)
 	       !memcmp(&link.out_addr, &peer->addr, sizeof(peer->addr));
 }
 
-/* The link ends when systemd, too, has closed it. */
-static void drop(struct agent *agent, const char *name, int fd)
+static const struct config_node *peer_with(const struct agent *agent, uint32_t node_id)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
-	struct dvmm_link_get link;
-	uint32_t node_id;
-
-	close(fd);
-	forget(name);
-	if (sscanf(name, "link-%u", &node_id) != 1)
-		return;
-	for (int ms = 0; ms < GONE_WITHIN_MS && dvmm_link_get(agent->control, node_id, &link) != -ENOENT; ms += 20)
-		nanosleep(&pause, NULL);
+	for (uint32_t i = 0; i < agent->config.nr_peers; i++)
+		if (agent->config.peers[i].id == node_id)
+			return &agent->config.peers[i];
+	return NULL;
 }
 
-static const struct config_node *peer_of(const struct agent *agent, const char *name)
+static void take_one(struct agent *agent, const char *name, int fd, bool is_same_node)
 {
-	char link_name[16];
+	const struct config_node *peer;
+	uint32_t node_id;
 
-	for (uint32_t i = 0; i < agent->config.nr_peers; i++) {
-		name_of(agent->config.peers[i].id, link_name);
-		if (!strcmp(link_name, name))
-			return &agent->config.peers[i];
+	if (sscanf(name, "link-%u", &node_id) != 1 || node_id >= DVMM_MAX_NODES) {
+		forget(name);
+		close(fd);
+		return;
 	}
-	return NULL;
+	peer = peer_with(agent, node_id);
+	if (is_same_node && peer && agent->link_fds[node_id] < 0 && is_so(agent, peer))
+		agent->link_fds[node_id] = fd;
+	else
+		links_drop(agent, node_id, fd);
 }
 
 void links_take_stored(struct agent *agent, bool is_same_node)
@@ -83,13 +87,7 @@ void links_take_stored(struct agent *agent, bool is_same_node)
 	int nr = sd_listen_fds_with_names(1, &names);
 
 	for (int i = 0; i < nr; i++) {
-		const struct config_node *peer = peer_of(agent, names[i]);
-		int fd = SD_LISTEN_FDS_START + i;
-
-		if (is_same_node && peer && agent->link_fds[peer->id] < 0 && is_so(agent, peer))
-			agent->link_fds[peer->id] = fd;
-		else
-			drop(agent, names[i], fd);
+		take_one(agent, names[i], SD_LISTEN_FDS_START + i, is_same_node);
 		free(names[i]);
 	}
 	free(names);
