@@ -149,8 +149,7 @@ void kmod_drop_link(struct agent *agent, uint32_t node_id)
 {
 	if (agent->link_fds[node_id] < 0)
 		return;
-	links_forget(node_id);
-	close(agent->link_fds[node_id]);
+	links_drop(agent, node_id, agent->link_fds[node_id]);
 	agent->link_fds[node_id] = -1;
 }
 
