@@ -141,6 +141,7 @@ def main():
             for host in bed.hosts:
                 wait_links(host)
                 assert debian(host, "dvmm -o csv -H vm list") == ""
+            for host in bed.hosts:
                 debian(host, "dpkg --purge dvmm-agent dvmm-client")
         with tap.case("modules_unload"):
             nodes.down()
