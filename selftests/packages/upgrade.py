@@ -116,7 +116,7 @@ def main():
             tap.end()
         nodes = cluster.Cluster(bed)
         with tap.case("guest_spans_the_hosts"):
-            guest = nodes.start_guest(1, 1, name="web1", test="memcheck:-t:20,ipi", kernel="6.1")
+            guest = nodes.start_guest(1, 1, name="web1", test="memcheck:-t:10,ipi", kernel="6.1")
             guest.wait(r"DVMM-GUEST: up 2 vCPUs")
             served_by = slice_of(other)
         with tap.case("agents_are_upgraded_under_the_guest"):
@@ -130,6 +130,7 @@ def main():
             for host in bed.hosts:
                 wait_links(host)
                 assert debian(host, "dvmm -o csv -H vm list") == ""
+            for host in bed.hosts:
                 debian(host, "dpkg --purge dvmm-agent dvmm-client")
         with tap.case("modules_unload"):
             nodes.down()
