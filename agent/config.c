@@ -106,7 +106,8 @@ static int read_name(struct reader *reader, const char *value, char name[DVMM_NA
 		return complain(reader, "a name has 1 to %d characters", DVMM_NAME_SIZE - 1);
 	for (size_t i = 0; i < len; i++)
 		if (!isalnum((unsigned char)value[i]) && !strchr("._-", value[i]))
-			return complain(reader, "a name has letters, digits, '.', '_' and '-', not '%s'",
+			return complain(reader,
+					"a name has letters, digits, '.', '_' and '-', not '%s'",
 					value);
 	memcpy(name, value, len + 1);
 	return 0;
@@ -115,7 +116,8 @@ static int read_name(struct reader *reader, const char *value, char name[DVMM_NA
 static int read_addr(struct reader *reader, const char *value, struct dvmm_addr *addr)
 {
 	if (dvmm_addr_parse(value, addr))
-		return complain(reader, "'%s' is not ADDRESS:PORT, as 10.0.0.1:4750 or [fd00::1]:4750",
+		return complain(reader,
+				"'%s' is not ADDRESS:PORT, as 10.0.0.1:4750 or [fd00::1]:4750",
 				value);
 	return 0;
 }
@@ -197,7 +199,8 @@ static int agent_metrics(struct reader *reader, const char *value)
 		return read_path(reader, value, reader->config->metrics);
 	snprintf(with_host, sizeof(with_host), "%s%s", *value == ':' ? "127.0.0.1" : "", value);
 	if (strlen(value) >= sizeof(with_host) - 16 || dvmm_addr_parse(with_host, &addr))
-		return complain(reader, "'%s' is not ADDRESS:PORT, :PORT or an absolute path", value);
+		return complain(reader, "'%s' is not ADDRESS:PORT, :PORT or an absolute path",
+				value);
 	strcpy(reader->config->metrics, value);
 	return 0;
 }
@@ -227,7 +230,8 @@ static bool is_of_cluster(struct reader *reader, const char *section, const char
 {
 	if (!reader->in_cluster || !strcmp(section, "agent") || !strcmp(name, "slice-program"))
 		return false;
-	fprintf(reader->say, "%s:%d: warning: '%s' in [%s] is not used: this node is in a cluster (dvmm cluster)\n",
+	fprintf(reader->say,
+		"%s:%d: warning: '%s' in [%s] is not used: this node is in a cluster (dvmm cluster)\n",
 		reader->file, reader->line, name, section);
 	return true;
 }
@@ -291,10 +295,13 @@ static int read_peer(struct reader *reader, const char *section, const char *key
 		return -EINVAL;
 	at = peer - reader->config->peers;
 	if (!strcmp(key, "id"))
-		return is_second(reader, &reader->peer_id_seen[at], key) ? -EINVAL : read_id(reader, value, peer);
+		return is_second(reader, &reader->peer_id_seen[at], key) ?
+			       -EINVAL :
+			       read_id(reader, value, peer);
 	if (!strcmp(key, "addr"))
-		return is_second(reader, &reader->peer_addr_seen[at], key) ? -EINVAL :
-									      read_addr(reader, value, &peer->addr);
+		return is_second(reader, &reader->peer_addr_seen[at], key) ?
+			       -EINVAL :
+			       read_addr(reader, value, &peer->addr);
 	warn_unknown(reader, section, key);
 	return 0;
 }
@@ -380,8 +387,12 @@ static void check_whole(struct reader *reader)
 
 static void begin_file(struct reader *reader, FILE *text, const char *file)
 {
-	*reader = (struct reader){ .config = reader->config, .in_cluster = reader->in_cluster, .say = reader->say,
-				   .errors = reader->errors, .text = text, .file = file };
+	*reader = (struct reader){ .config = reader->config,
+				   .in_cluster = reader->in_cluster,
+				   .say = reader->say,
+				   .errors = reader->errors,
+				   .text = text,
+				   .file = file };
 }
 
 static void read_file(struct reader *reader, FILE *text, const char *file)

@@ -103,7 +103,8 @@ void deferred_done(void *deferred, json_t *result, const struct cluster_error *e
 /** deferred_is_wanted() - is the caller still there? */
 bool deferred_is_wanted(const struct deferred *deferred);
 /** request_of_peer() - the agent of another node calls a method; a cluster_ops.call */
-json_t *request_of_peer(void *agent, const char *method, json_t *params, struct cluster_error *error);
+json_t *request_of_peer(void *agent, const char *method, json_t *params,
+			struct cluster_error *error);
 
 /* later.c: what would keep the loop waiting */
 /**
@@ -118,8 +119,10 @@ json_t *request_later(struct request *request, int (*work)(void *arg),
 		      const void *arg, size_t size);
 void later_stop(struct agent *agent); /* waits for all of them */
 
-/* Methods return a new reference, or NULL after request_fail(), request_defer() or request_later(). */
-#define METHOD(function, name, access, params, result) json_t *method_##function(struct request *request);
+/* Methods return a new reference, or NULL after request_fail(), request_defer() or request_later().
+ */
+#define METHOD(function, name, access, params, result)                                             \
+	json_t *method_##function(struct request *request);
 #include "rpc.tbl.h"
 #undef METHOD
 

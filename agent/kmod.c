@@ -123,7 +123,8 @@ int kmod_add_link(struct agent *agent, const struct config_node *peer)
 	strcpy(add.name, peer->name);
 	fd = dvmm_link_add(agent->control, &add);
 	if (fd == -EEXIST || fd == -EBUSY)
-		log_error("link to %s: another process holds it (does an agent run already?)", peer->name);
+		log_error("link to %s: another process holds it (does an agent run already?)",
+			  peer->name);
 	else if (fd < 0)
 		log_error("cannot add the link to %s: %s", peer->name, strerror(-fd));
 	if (fd < 0)
@@ -182,12 +183,16 @@ int kmod_start(struct agent *agent)
 	int err = open_control(agent);
 
 	if (is_not_loaded(err) && agent->cluster) {
-		log_warning("no " DVMM_CONTROL_PATH ": the kernel modules are not loaded (modprobe dvmm-vcpu); until they are, this node takes part in the cluster, but has no links and no VMs");
-		return sd_event_add_time_relative(agent->loop, &agent->kernel_timer, CLOCK_MONOTONIC, LOOK_EVERY_US, 0,
-						  on_look, agent);
+		log_warning("no " DVMM_CONTROL_PATH
+			    ": the kernel modules are not loaded (modprobe dvmm-vcpu)");
+		log_warning("this node takes part in the cluster, but has no links and no VMs");
+		return sd_event_add_time_relative(agent->loop, &agent->kernel_timer,
+						  CLOCK_MONOTONIC, LOOK_EVERY_US, 0, on_look,
+						  agent);
 	}
 	if (is_not_loaded(err))
-		log_error("no " DVMM_CONTROL_PATH ": the kernel modules are not loaded (modprobe dvmm-vcpu)");
+		log_error("no " DVMM_CONTROL_PATH
+			  ": the kernel modules are not loaded (modprobe dvmm-vcpu)");
 	return err ?: take_kernel(agent);
 }
 

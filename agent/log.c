@@ -28,8 +28,8 @@ static bool is_journal(void)
 	unsigned long long device, inode;
 	struct stat stat;
 
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && !fstat(STDERR_FILENO, &stat) &&
-	       stat.st_dev == device && stat.st_ino == inode;
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       !fstat(STDERR_FILENO, &stat) && stat.st_dev == device && stat.st_ino == inode;
 }
 
 struct fields {

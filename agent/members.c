@@ -126,8 +126,9 @@ int members_start(struct agent *agent)
 static bool is_in_cluster(struct request *request)
 {
 	if (!request->agent->cluster)
-		request_fail(request, RPC_CONFLICT,
-			     "this node is in no cluster: it is set up by hand (dvmm cluster init, dvmm cluster join)");
+		request_fail(
+			request, RPC_CONFLICT,
+			"this node is in no cluster: it is set up by hand (dvmm cluster init, dvmm cluster join)");
 	return request->agent->cluster;
 }
 
@@ -160,7 +161,8 @@ json_t *method_cluster_set(struct request *request)
 	if (!is_in_cluster(request))
 		return NULL;
 	if (!setting || !value)
-		return request_fail(request, RPC_INVALID, "cluster.set needs a setting and a value");
+		return request_fail(request, RPC_INVALID,
+				    "cluster.set needs a setting and a value");
 	cluster_set(request->agent->cluster, setting, value, deferred_done, request_defer(request));
 	return NULL;
 }
@@ -186,7 +188,9 @@ static uint32_t seconds_of(json_t *ttl)
 		return TTL_DEFAULT_S;
 	if (text && *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 9)
 		return atoi(text);
-	return json_integer_value(ttl) > 0 && json_integer_value(ttl) < UINT32_MAX ? json_integer_value(ttl) : 0;
+	return json_integer_value(ttl) > 0 && json_integer_value(ttl) < UINT32_MAX ?
+		       json_integer_value(ttl) :
+		       0;
 }
 
 json_t *method_cluster_token(struct request *request)
@@ -196,8 +200,8 @@ json_t *method_cluster_token(struct request *request)
 
 	if (!is_in_cluster(request))
 		return NULL;
-	token = cluster_make_token(request->agent->cluster, seconds_of(json_object_get(request->params, "ttl")),
-				   &error);
+	token = cluster_make_token(request->agent->cluster,
+				   seconds_of(json_object_get(request->params, "ttl")), &error);
 	return token ? token : request_fail(request, error.code, "%s", error.why);
 }
 
@@ -210,6 +214,7 @@ json_t *method_node_call(struct request *request)
 	if (!node || !method)
 		return request_fail(request, RPC_INVALID, "node.call needs a node and a method");
 	cluster_call(request->agent->cluster, node, method,
-		     json_incref(json_object_get(request->params, "params")), deferred_done, request_defer(request));
+		     json_incref(json_object_get(request->params, "params")), deferred_done,
+		     request_defer(request));
 	return NULL;
 }

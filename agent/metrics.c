@@ -71,7 +71,8 @@ static void put_label(FILE *page, const char *label, const char *value)
 }
 
 /* fault_wait_ns -> dvmm_vm_fault_wait_seconds_total */
-static void format_name(const char *prefix, const struct dvmm_stat_info *info, char *text, size_t size)
+static void format_name(const char *prefix, const struct dvmm_stat_info *info, char *text,
+			size_t size)
 {
 	bool is_time = !strcmp(info->unit, "ns");
 	int len = strlen(info->name);
@@ -115,7 +116,8 @@ static void put_objects(FILE *page, const struct objects *objects)
 
 static void add_object(struct agent *agent, struct objects *objects, uint32_t id, const char *name)
 {
-	struct object *larger = realloc(objects->list, (objects->nr + 1) * sizeof(*larger)), *object;
+	struct object *larger = realloc(objects->list, (objects->nr + 1) * sizeof(*larger)),
+		      *object;
 
 	if (!larger)
 		return;
@@ -140,7 +142,8 @@ static void put_link_states(struct agent *agent, FILE *page)
 {
 	const struct config *config = &agent->config;
 
-	fputs("# HELP dvmm_link_up Whether the link to a peer is up\n# TYPE dvmm_link_up gauge\n", page);
+	fputs("# HELP dvmm_link_up Whether the link to a peer is up\n# TYPE dvmm_link_up gauge\n",
+	      page);
 	for (uint32_t i = 0; i < config->nr_peers; i++) {
 		struct dvmm_link_get link = { 0 };
 
@@ -180,7 +183,8 @@ static void put_vms(struct agent *agent, FILE *page)
 
 static void put_gauge(FILE *page, const char *name, const char *help, uint64_t value)
 {
-	fprintf(page, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name, (unsigned long long)value);
+	fprintf(page, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
+		(unsigned long long)value);
 }
 
 static char *make_page(struct agent *agent, size_t *ret_size)
@@ -191,10 +195,13 @@ static char *make_page(struct agent *agent, size_t *ret_size)
 
 	if (!page)
 		return NULL;
-	put_gauge(page, "dvmm_kernel_modules_loaded", "Whether the kernel modules are there", is_loaded);
-	put_gauge(page, "dvmm_cluster_nodes", "Nodes of the cluster, with this one", agent->config.nr_peers + 1);
+	put_gauge(page, "dvmm_kernel_modules_loaded", "Whether the kernel modules are there",
+		  is_loaded);
+	put_gauge(page, "dvmm_cluster_nodes", "Nodes of the cluster, with this one",
+		  agent->config.nr_peers + 1);
 	if (agent->cluster)
-		put_gauge(page, "dvmm_cluster_config_version", "Version of the cluster's configuration",
+		put_gauge(page, "dvmm_cluster_config_version",
+			  "Version of the cluster's configuration",
 			  cluster_config(agent->cluster)->version);
 	if (is_loaded) {
 		put_node(agent, page);
@@ -206,8 +213,9 @@ static char *make_page(struct agent *agent, size_t *ret_size)
 
 /* ---- HTTP ---- */
 
-static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int status, const char *type,
-				 char *text, size_t size, enum MHD_ResponseMemoryMode mode)
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int status,
+				 const char *type, char *text, size_t size,
+				 enum MHD_ResponseMemoryMode mode)
 {
 	struct MHD_Response *response = MHD_create_response_from_buffer(size, text, mode);
 	enum MHD_Result result;
@@ -221,8 +229,8 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
-				  const char *method, const char *version, const char *data, size_t *data_size,
-				  void **state)
+				  const char *method, const char *version, const char *data,
+				  size_t *data_size, void **state)
 {
 	static char nothing[] = "/metrics is all there is\n", not_so[] = "only GET\n";
 	char *text;
@@ -233,11 +241,11 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	(void)data_size;
 	(void)state;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
-		return send_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", not_so, strlen(not_so),
-				 MHD_RESPMEM_PERSISTENT);
+		return send_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", not_so,
+				 strlen(not_so), MHD_RESPMEM_PERSISTENT);
 	if (strcmp(url, "/metrics"))
-		return send_text(connection, MHD_HTTP_NOT_FOUND, "text/plain", nothing, strlen(nothing),
-				 MHD_RESPMEM_PERSISTENT);
+		return send_text(connection, MHD_HTTP_NOT_FOUND, "text/plain", nothing,
+				 strlen(nothing), MHD_RESPMEM_PERSISTENT);
 	text = make_page(arg, &size);
 	if (!text)
 		return MHD_NO;
@@ -358,11 +366,11 @@ static int start_daemon(struct agent *agent, struct metrics *metrics, int fd)
 	int err;
 
 	/* It owns @fd from now on. */
-	metrics->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, agent,
-					   MHD_OPTION_LISTEN_SOCKET, fd,
-					   MHD_OPTION_CONNECTION_LIMIT, (unsigned int)NR_CONNECTIONS_MAX,
-					   MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)TIMEOUT_S,
-					   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+	metrics->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL, 0, NULL, NULL, on_request, agent, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)NR_CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)TIMEOUT_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
 	if (!metrics->daemon) {
 		close(fd);
 		return -EIO;
@@ -370,7 +378,8 @@ static int start_daemon(struct agent *agent, struct metrics *metrics, int fd)
 	info = MHD_get_daemon_info(metrics->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	err = sd_event_add_io(agent->loop, &metrics->io, info->epoll_fd, EPOLLIN, on_io, metrics);
 	if (err >= 0)
-		err = sd_event_add_time_relative(agent->loop, &metrics->timer, CLOCK_MONOTONIC, 0, 0, on_timer, metrics);
+		err = sd_event_add_time_relative(agent->loop, &metrics->timer, CLOCK_MONOTONIC, 0,
+						 0, on_timer, metrics);
 	return err < 0 ? err : 0;
 }
 

@@ -104,8 +104,9 @@ static const char *code_of(int err)
 json_t *request_fail_errno(struct request *request, int err, const char *what)
 {
 	if (err == -ENOTTY)
-		return request_fail(request, RPC_FAILED,
-				    "%s: not known to the loaded kernel modules (modprobe dvmm-vcpu)", what);
+		return request_fail(
+			request, RPC_FAILED,
+			"%s: not known to the loaded kernel modules (modprobe dvmm-vcpu)", what);
 	return request_fail(request, code_of(err), "%s: %s", what, strerror(-err));
 }
 
@@ -117,13 +118,16 @@ static json_t *call_method(struct request *request, const char *name, unsigned i
 		if (!(methods[i].access & who))
 			break;
 		if (request->agent->control < 0 && !(methods[i].access & NO_KERNEL))
-			return request_fail(request, RPC_FAILED, "%s: the kernel modules are not loaded (modprobe dvmm-vcpu)",
-					    request->agent->config.self.name);
+			return request_fail(
+				request, RPC_FAILED,
+				"%s: the kernel modules are not loaded (modprobe dvmm-vcpu)",
+				request->agent->config.self.name);
 		return methods[i].call(request);
 	}
 	if (who == LOCAL)
 		return request_fail(request, RPC_INVALID, "%s: no such method", name);
-	return request_fail(request, RPC_DENIED, "%s: not for %s", name, who == VMMS ? "VMMs" : "other nodes");
+	return request_fail(request, RPC_DENIED, "%s: not for %s", name,
+			    who == VMMS ? "VMMs" : "other nodes");
 }
 
 static json_t *call(struct request *request, json_t *call, unsigned int who)
@@ -132,13 +136,15 @@ static json_t *call(struct request *request, json_t *call, unsigned int who)
 
 	request->params = json_object_get(call, "params");
 	if (!method)
-		return request_fail(request, RPC_INVALID, "a request is a JSON object with a method");
+		return request_fail(request, RPC_INVALID,
+				    "a request is a JSON object with a method");
 	if (request->params && !json_is_object(request->params))
 		return request_fail(request, RPC_INVALID, "params must be an object");
 	return call_method(request, method, who);
 }
 
-json_t *request_of_peer(void *agent, const char *method, json_t *params, struct cluster_error *error)
+json_t *request_of_peer(void *agent, const char *method, json_t *params,
+			struct cluster_error *error)
 {
 	struct request request = { .agent = agent, .params = params, .fd = -1 };
 	json_t *result = call_method(&request, method, PEERS);
@@ -285,7 +291,8 @@ static int queue_answer(struct client *client, struct request *request, json_t *
 	if (result)
 		line = json_pack("{s:o}", "result", result);
 	else
-		line = json_pack("{s:{s:s, s:s}}", "error", "code", request->code, "message", request->message);
+		line = json_pack("{s:{s:s, s:s}}", "error", "code", request->code, "message",
+				 request->message);
 	err = line ? queue_json(client, line, request->fd) : -ENOMEM;
 	client->follows |= request->follow;
 	json_decref(line);
@@ -323,7 +330,8 @@ static int answer_whole_lines(struct client *client)
 		client->nr_read -= len;
 		memmove(client->read, end + 1, client->nr_read);
 	}
-	return client->nr_read == sizeof(client->read) && !client->deferred ? -EMSGSIZE : update_wanted(client);
+	return client->nr_read == sizeof(client->read) && !client->deferred ? -EMSGSIZE :
+									      update_wanted(client);
 }
 
 static int answer_lines(struct client *client)
@@ -515,7 +523,8 @@ static int start(struct agent *agent, const char *path, bool for_vmms, struct se
 	strcpy(server->path, path);
 	if (for_vmms)
 		give_to_kvm_group(path);
-	err = sd_event_add_io(agent->loop, &server->source, server->fd, EPOLLIN, on_connect, server);
+	err = sd_event_add_io(agent->loop, &server->source, server->fd, EPOLLIN, on_connect,
+			      server);
 	if (err < 0)
 		goto close_socket;
 	*ret_server = server;

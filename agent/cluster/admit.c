@@ -39,8 +39,8 @@ static json_t *make_offer(struct admission *admission)
 	json_t *offer = NULL;
 
 	if (ca && key)
-		offer = json_pack("{s:s, s:s, s:s, s:o}", "cert", admission->cert, "ca", ca, "key", key, "config",
-				  cluster_config_to_json(&admission->next));
+		offer = json_pack("{s:s, s:s, s:s, s:o}", "cert", admission->cert, "ca", ca, "key",
+				  key, "config", cluster_config_to_json(&admission->next));
 	if (key)
 		explicit_bzero(key, strlen(key));
 	free(ca);
@@ -84,7 +84,8 @@ static int sign(struct cluster *cluster, const char *request, struct admission *
 {
 	char *key = store_read(cluster->dir, FILE_CA_KEY);
 	char *ca = store_read(cluster->dir, FILE_CA);
-	int err = key && ca ? pki_sign(key, ca, request, member->name, &admission->cert) : GNUTLS_E_FILE_ERROR;
+	int err = key && ca ? pki_sign(key, ca, request, member->name, &admission->cert) :
+			      GNUTLS_E_FILE_ERROR;
 
 	if (err >= 0)
 		err = pki_fingerprint(admission->cert, member->cert);
@@ -94,17 +95,19 @@ static int sign(struct cluster *cluster, const char *request, struct admission *
 	free(ca);
 	if (err >= 0)
 		return 0;
-	return cluster_fail(error, RPC_INVALID, "no certificate for %s: %s", member->name, gnutls_strerror(err));
+	return cluster_fail(error, RPC_INVALID, "no certificate for %s: %s", member->name,
+			    gnutls_strerror(err));
 }
 
-static int check_request(struct cluster *cluster, const struct join_request *request, struct cluster_error *error)
+static int check_request(struct cluster *cluster, const struct join_request *request,
+			 struct cluster_error *error)
 {
 	/* First: who has no token is told nothing else. */
 	if (tokens_check(cluster->tokens, request->secret, error))
 		return -EACCES;
 	if (*request->cluster && strcmp(request->cluster, cluster->config.name))
-		return cluster_fail(error, RPC_CONFLICT, "this cluster is called %s, not %s", cluster->config.name,
-				    request->cluster);
+		return cluster_fail(error, RPC_CONFLICT, "this cluster is called %s, not %s",
+				    cluster->config.name, request->cluster);
 	if (cluster->admission)
 		return cluster_fail(error, RPC_CONFLICT, "%s is joining just now: try again",
 				    cluster->admission->name);
@@ -125,8 +128,9 @@ static int fill_admission(struct cluster *cluster, const struct join_request *re
 		member.id = cluster_free_id(&cluster->config);
 	/* Clashes before the CA has to work. */
 	if (member.id == DVMM_MAX_NODES || cluster_add(&admission->next, &member, error))
-		return member.id < DVMM_MAX_NODES ? -EEXIST :
-						    cluster_fail(error, RPC_CONFLICT, "no node id is free");
+		return member.id < DVMM_MAX_NODES ?
+			       -EEXIST :
+			       cluster_fail(error, RPC_CONFLICT, "no node id is free");
 	return sign(cluster, request->request, admission,
 		    &admission->next.members[admission->next.nr_members - 1], error);
 }
@@ -137,7 +141,8 @@ void admit_request(struct cluster *cluster, struct session *session, json_t *par
 	struct cluster_error error = { 0 };
 	struct join_request request;
 
-	if (join_request_parse(params, &request, &error) || check_request(cluster, &request, &error)) {
+	if (join_request_parse(params, &request, &error) ||
+	    check_request(cluster, &request, &error)) {
 		log_warning("a join is refused: %s", error.why);
 		answer_error(session, &error);
 		return;
@@ -177,7 +182,8 @@ void admit_confirm(struct cluster *cluster, struct session *session)
 	struct cluster_error error;
 	int err;
 
-	if (!admission || admission->session != session || !admission->is_offered || admission->is_confirmed) {
+	if (!admission || admission->session != session || !admission->is_offered ||
+	    admission->is_confirmed) {
 		cluster_fail(&error, RPC_INVALID, "there is nothing to confirm");
 		answer_error(session, &error);
 		return;
@@ -186,7 +192,8 @@ void admit_confirm(struct cluster *cluster, struct session *session)
 	err = tokens_use(cluster->tokens, admission->secret, admission->name);
 	if (err) {
 		change_abort(cluster);
-		cluster_fail(&error, RPC_FAILED, "cannot note that the token is used: %s", strerror(-err));
+		cluster_fail(&error, RPC_FAILED, "cannot note that the token is used: %s",
+			     strerror(-err));
 		refuse(admission, &error);
 		return;
 	}

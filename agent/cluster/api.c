@@ -42,7 +42,8 @@ static uint32_t nr_of(const struct api *api, const char *member)
 {
 	uint32_t nr = 0;
 
-	for (const struct connection *connection = api->connections; connection; connection = connection->next)
+	for (const struct connection *connection = api->connections; connection;
+	     connection = connection->next)
 		nr += !member || !strcmp(connection->member, member);
 	return nr;
 }
@@ -93,13 +94,16 @@ void answer_result(struct session *session, json_t *result)
 /* A stranger has one try for each handshake. */
 void answer_error(struct session *session, const struct cluster_error *error)
 {
-	answer(session, json_pack("{s:{s:s, s:s}}", "error", "code", error->code ? error->code : RPC_FAILED,
-				  "message", error->why), is_stranger(session));
+	answer(session,
+	       json_pack("{s:{s:s, s:s}}", "error", "code", error->code ? error->code : RPC_FAILED,
+			 "message", error->why),
+	       is_stranger(session));
 }
 
 /* ---- requests ---- */
 
-static json_t *on_version(struct cluster *cluster, const char *peer, json_t *params, struct cluster_error *error)
+static json_t *on_version(struct cluster *cluster, const char *peer, json_t *params,
+			  struct cluster_error *error)
 {
 	char digest[2 * CLUSTER_FINGERPRINT_SIZE + 1];
 
@@ -107,10 +111,12 @@ static json_t *on_version(struct cluster *cluster, const char *peer, json_t *par
 	(void)params;
 	(void)error;
 	cluster_digest(&cluster->config, digest);
-	return json_pack("{s:I, s:s}", "version", (json_int_t)cluster->config.version, "digest", digest);
+	return json_pack("{s:I, s:s}", "version", (json_int_t)cluster->config.version, "digest",
+			 digest);
 }
 
-static json_t *on_config(struct cluster *cluster, const char *peer, json_t *params, struct cluster_error *error)
+static json_t *on_config(struct cluster *cluster, const char *peer, json_t *params,
+			 struct cluster_error *error)
 {
 	(void)peer;
 	(void)params;
@@ -120,7 +126,8 @@ static json_t *on_config(struct cluster *cluster, const char *peer, json_t *para
 
 static const struct {
 	const char *name;
-	json_t *(*call)(struct cluster *cluster, const char *peer, json_t *params, struct cluster_error *error);
+	json_t *(*call)(struct cluster *cluster, const char *peer, json_t *params,
+			struct cluster_error *error);
 } methods[] = {
 	{ "cluster.version", on_version },
 	{ "cluster.config", on_config },
@@ -163,8 +170,10 @@ static void on_stranger_request(struct connection *connection, const char *metho
 	} else if (!strcmp(method, "cluster.joined")) {
 		admit_confirm(cluster, connection->session);
 	} else {
-		cluster_fail(&error, RPC_DENIED, "%.64s: without a certificate of the cluster only cluster.join is answered",
-			     method);
+		cluster_fail(
+			&error, RPC_DENIED,
+			"%.64s: without a certificate of the cluster only cluster.join is answered",
+			method);
 		answer_error(connection->session, &error);
 	}
 }
@@ -249,8 +258,8 @@ static void add_connection(struct api *api, int fd, const struct sockaddr_storag
 	}
 	connection->api = api;
 	format_from(from, connection->from);
-	if (session_new(api->cluster->loop, fd, true, api->cluster->credentials, STRANGER_LINE_MAX, HANDSHAKE_MS, &use,
-			connection, &connection->session)) {
+	if (session_new(api->cluster->loop, fd, true, api->cluster->credentials, STRANGER_LINE_MAX,
+			HANDSHAKE_MS, &use, connection, &connection->session)) {
 		free(connection);
 		return;
 	}
@@ -285,7 +294,8 @@ void api_drop_strangers(struct cluster *cluster)
 	for (connection = cluster->api->connections; connection; connection = next) {
 		next = connection->next;
 		/* Its owner may be on the stack: the deadline ends it. */
-		if (*connection->member && !cluster_member_find(&cluster->config, connection->member))
+		if (*connection->member &&
+		    !cluster_member_find(&cluster->config, connection->member))
 			session_set_deadline(connection->session, 1, "member any more");
 	}
 }
@@ -324,10 +334,12 @@ int api_start(struct cluster *cluster)
 		return -ENOMEM;
 	api->cluster = cluster;
 	api->fd = listen_on(&cluster->self.api);
-	err = api->fd < 0 ? api->fd : sd_event_add_io(cluster->loop, &api->source, api->fd, EPOLLIN, on_connect, api);
+	err = api->fd < 0 ? api->fd :
+			    sd_event_add_io(cluster->loop, &api->source, api->fd, EPOLLIN,
+					    on_connect, api);
 	if (err < 0) {
-		log_error("cannot listen for other agents on %s: %s", dvmm_addr_format(&cluster->self.api, addr),
-			  strerror(-err));
+		log_error("cannot listen for other agents on %s: %s",
+			  dvmm_addr_format(&cluster->self.api, addr), strerror(-err));
 		if (api->fd >= 0)
 			close(api->fd);
 		free(api);

@@ -73,13 +73,15 @@ static void finish(struct call *call, json_t *result)
 
 static int check_member(struct call *call, gnutls_session_t tls)
 {
-	const struct cluster_member *member = pki_check_member(tls, &call->cluster->config, &call->error);
+	const struct cluster_member *member =
+		pki_check_member(tls, &call->cluster->config, &call->error);
 
 	if (!member)
 		return -EACCES;
 	if (!strcmp(member->name, call->member))
 		return 0;
-	return cluster_fail(&call->error, RPC_DENIED, "wrong certificate: node %s answers on %s, which is node %s's",
+	return cluster_fail(&call->error, RPC_DENIED,
+			    "wrong certificate: node %s answers on %s, which is node %s's",
 			    member->name, call->to, call->member);
 }
 
@@ -190,8 +192,9 @@ static void fail_later(struct call *call, sd_event *loop, int err)
 		abort();
 }
 
-struct call *call_open(sd_event *loop, const struct dvmm_addr *to, gnutls_certificate_credentials_t credentials,
-		       uint32_t within_ms, call_checker *check, void *arg)
+struct call *call_open(sd_event *loop, const struct dvmm_addr *to,
+		       gnutls_certificate_credentials_t credentials, uint32_t within_ms,
+		       call_checker *check, void *arg)
 {
 	struct call *call = calloc(1, sizeof(*call));
 	int fd, err;
@@ -202,8 +205,9 @@ struct call *call_open(sd_event *loop, const struct dvmm_addr *to, gnutls_certif
 	call->arg = arg;
 	dvmm_addr_format(to, call->to);
 	fd = connect_to(to);
-	err = fd < 0 ? fd : session_new(loop, fd, false, credentials, ANSWER_MAX, within_ms, &use, call,
-					&call->session);
+	err = fd < 0 ? fd :
+		       session_new(loop, fd, false, credentials, ANSWER_MAX, within_ms, &use, call,
+				   &call->session);
 	if (err < 0)
 		fail_later(call, loop, err);
 	else
@@ -211,10 +215,11 @@ struct call *call_open(sd_event *loop, const struct dvmm_addr *to, gnutls_certif
 	return call;
 }
 
-struct call *call_open_member(struct cluster *cluster, const struct cluster_member *member, uint32_t within_ms,
-			      void *arg)
+struct call *call_open_member(struct cluster *cluster, const struct cluster_member *member,
+			      uint32_t within_ms, void *arg)
 {
-	struct call *call = call_open(cluster->loop, &member->api, cluster->credentials, within_ms, NULL, arg);
+	struct call *call =
+		call_open(cluster->loop, &member->api, cluster->credentials, within_ms, NULL, arg);
 
 	strcpy(call->member, member->name);
 	call->cluster = cluster;
@@ -261,7 +266,8 @@ int call_local_addr(const struct call *call, struct dvmm_addr *ret_addr)
 	socklen_t size = sizeof(name);
 
 	*ret_addr = (struct dvmm_addr){ 0 };
-	if (!call->session || getsockname(session_fd(call->session), (struct sockaddr *)&name, &size))
+	if (!call->session ||
+	    getsockname(session_fd(call->session), (struct sockaddr *)&name, &size))
 		return -ENOTCONN;
 	ret_addr->family = name.ss_family;
 	if (name.ss_family == AF_INET)

@@ -32,11 +32,13 @@ static void note_failure(struct catch_up *catch_up, const struct cluster_error *
 {
 	if (error->code && !strcmp(error->code, RPC_DENIED) && !catch_up->told_removed) {
 		catch_up->told_removed = true;
-		log_warning("node %s does not take this node for a member: %s", catch_up->member.name, error->why);
+		log_warning("node %s does not take this node for a member: %s",
+			    catch_up->member.name, error->why);
 	}
 }
 
-static int may_take(struct cluster *cluster, const struct cluster_config *next, struct cluster_error *error)
+static int may_take(struct cluster *cluster, const struct cluster_config *next,
+		    struct cluster_error *error)
 {
 	if (memcmp(next->uuid, cluster->config.uuid, DVMM_UUID_SIZE))
 		return cluster_fail(error, RPC_INVALID, "it is of another cluster");
@@ -63,7 +65,8 @@ static void on_config(void *arg, json_t *result, const struct cluster_error *why
 			cluster_fail(&error, RPC_FAILED, "%s", strerror(-err));
 	}
 	if (err)
-		log_warning("cannot take the newer configuration of node %s: %s", catch_up->member.name, error.why);
+		log_warning("cannot take the newer configuration of node %s: %s",
+			    catch_up->member.name, error.why);
 	else
 		log_notice("version %u of the configuration comes from node %s", next.version,
 			   catch_up->member.name);
@@ -85,8 +88,8 @@ static void compare(struct catch_up *catch_up, json_t *result)
 	cluster_digest(config, digest);
 	if (version == config->version && strcmp(digest, theirs) && !catch_up->told_differs) {
 		catch_up->told_differs = true;
-		log_error("node %s has another version %u of the configuration", catch_up->member.name,
-			  config->version);
+		log_error("node %s has another version %u of the configuration",
+			  catch_up->member.name, config->version);
 	}
 	end_call(catch_up);
 }
@@ -109,7 +112,8 @@ static const struct cluster_member *next_member(struct catch_up *catch_up)
 	const struct cluster_config *config = &catch_up->cluster->config;
 
 	for (uint32_t i = 0; i < config->nr_members; i++) {
-		const struct cluster_member *member = &config->members[catch_up->next++ % config->nr_members];
+		const struct cluster_member *member =
+			&config->members[catch_up->next++ % config->nr_members];
 
 		if (strcmp(member->name, catch_up->cluster->self_name))
 			return member;
@@ -122,7 +126,8 @@ static void ask(struct catch_up *catch_up)
 	const struct cluster_member *member = next_member(catch_up);
 
 	/* While a change is under way, it will tell. */
-	if (!member || catch_up->call || catch_up->cluster->prepared.is_set || catch_up->cluster->change)
+	if (!member || catch_up->call || catch_up->cluster->prepared.is_set ||
+	    catch_up->cluster->change)
 		return;
 	catch_up->nr_asked++;
 	catch_up->member = *member;
@@ -150,8 +155,8 @@ int catch_up_start(struct cluster *cluster)
 	if (!catch_up)
 		return -ENOMEM;
 	catch_up->cluster = cluster;
-	err = sd_event_add_time_relative(cluster->loop, &catch_up->timer, CLOCK_MONOTONIC, FIRST_US, 0, on_timer,
-					 catch_up);
+	err = sd_event_add_time_relative(cluster->loop, &catch_up->timer, CLOCK_MONOTONIC, FIRST_US,
+					 0, on_timer, catch_up);
 	if (err < 0) {
 		free(catch_up);
 		return err;

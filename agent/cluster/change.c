@@ -45,26 +45,32 @@ static int on_lease_end(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)source;
 	(void)usec;
-	log_warning("the change of the cluster's configuration by %s came to no end", cluster->prepared.leader);
+	log_warning("the change of the cluster's configuration by %s came to no end",
+		    cluster->prepared.leader);
 	forget_prepared(cluster);
 	return 0;
 }
 
-static int check_next(struct cluster *cluster, const struct cluster_config *next, const char *leader,
-		      struct cluster_error *error)
+static int check_next(struct cluster *cluster, const struct cluster_config *next,
+		      const char *leader, struct cluster_error *error)
 {
 	const struct prepared *prepared = &cluster->prepared;
 
 	if (prepared->is_set && strcmp(prepared->leader, leader))
-		return cluster_fail(error, RPC_CONFLICT, "another change is under way, by %s: try again",
+		return cluster_fail(error, RPC_CONFLICT,
+				    "another change is under way, by %s: try again",
 				    prepared->leader);
-	if (memcmp(next->uuid, cluster->config.uuid, DVMM_UUID_SIZE) || strcmp(next->name, cluster->config.name))
-		return cluster_fail(error, RPC_CONFLICT, "this node is in another cluster, %s", cluster->config.name);
+	if (memcmp(next->uuid, cluster->config.uuid, DVMM_UUID_SIZE) ||
+	    strcmp(next->name, cluster->config.name))
+		return cluster_fail(error, RPC_CONFLICT, "this node is in another cluster, %s",
+				    cluster->config.name);
 	if (next->version != cluster->config.version + 1)
-		return cluster_fail(error, RPC_CONFLICT, "the configuration here is version %u, not %u: try again",
+		return cluster_fail(error, RPC_CONFLICT,
+				    "the configuration here is version %u, not %u: try again",
 				    cluster->config.version, next->version - 1);
 	if (!cluster_member_find(next, cluster->self_name))
-		return cluster_fail(error, RPC_INVALID, "the new configuration is without this node");
+		return cluster_fail(error, RPC_INVALID,
+				    "the new configuration is without this node");
 	return cluster->ops->check(cluster->arg, next, error);
 }
 
@@ -76,8 +82,8 @@ static int prepare(struct cluster *cluster, const struct cluster_config *next, c
 	if (check_next(cluster, next, leader, error))
 		return -EINVAL;
 	forget_prepared(cluster);
-	if (sd_event_add_time_relative(cluster->loop, &prepared->lease, CLOCK_MONOTONIC, LEASE_US, 0, on_lease_end,
-				       cluster) < 0)
+	if (sd_event_add_time_relative(cluster->loop, &prepared->lease, CLOCK_MONOTONIC, LEASE_US,
+				       0, on_lease_end, cluster) < 0)
 		return cluster_fail(error, RPC_FAILED, "out of memory");
 	prepared->next = *next;
 	snprintf(prepared->leader, sizeof(prepared->leader), "%s", leader);
@@ -85,7 +91,8 @@ static int prepare(struct cluster *cluster, const struct cluster_config *next, c
 	return 0;
 }
 
-json_t *change_on_prepare(struct cluster *cluster, const char *leader, json_t *params, struct cluster_error *error)
+json_t *change_on_prepare(struct cluster *cluster, const char *leader, json_t *params,
+			  struct cluster_error *error)
 {
 	struct cluster_config next;
 
@@ -98,10 +105,12 @@ json_t *change_on_prepare(struct cluster *cluster, const char *leader, json_t *p
 static bool is_prepared(struct cluster *cluster, const char *leader, json_t *params)
 {
 	return cluster->prepared.is_set && !strcmp(cluster->prepared.leader, leader) &&
-	       json_integer_value(json_object_get(params, "version")) == cluster->prepared.next.version;
+	       json_integer_value(json_object_get(params, "version")) ==
+		       cluster->prepared.next.version;
 }
 
-json_t *change_on_commit(struct cluster *cluster, const char *leader, json_t *params, struct cluster_error *error)
+json_t *change_on_commit(struct cluster *cluster, const char *leader, json_t *params,
+			 struct cluster_error *error)
 {
 	struct cluster_config next;
 	int err;
@@ -119,7 +128,8 @@ json_t *change_on_commit(struct cluster *cluster, const char *leader, json_t *pa
 	return NULL;
 }
 
-json_t *change_on_abort(struct cluster *cluster, const char *leader, json_t *params, struct cluster_error *error)
+json_t *change_on_abort(struct cluster *cluster, const char *leader, json_t *params,
+			struct cluster_error *error)
 {
 	(void)error;
 	if (is_prepared(cluster, leader, params))
@@ -139,7 +149,9 @@ static void free_change(struct change *change)
 
 static void say_done(struct change *change)
 {
-	json_t *result = change->error.code ? NULL : json_pack("{s:I}", "version", (json_int_t)change->next.version);
+	json_t *result = change->error.code ?
+				 NULL :
+				 json_pack("{s:I}", "version", (json_int_t)change->next.version);
 
 	change->done(change->arg, result, &change->error);
 	json_decref(result);
@@ -156,7 +168,8 @@ static void on_told(void *arg, json_t *result, const struct cluster_error *error
 	free(part);
 }
 
-static void tell_abort(struct cluster *cluster, const struct cluster_member *member, uint32_t version)
+static void tell_abort(struct cluster *cluster, const struct cluster_member *member,
+		       uint32_t version)
 {
 	struct part *part = calloc(1, sizeof(*part));
 
@@ -164,7 +177,8 @@ static void tell_abort(struct cluster *cluster, const struct cluster_member *mem
 		return;
 	part->member = *member;
 	part->call = call_open_member(cluster, &part->member, CALL_WITHIN_MS, part);
-	call_send(part->call, "cluster.abort", json_pack("{s:I}", "version", (json_int_t)version), on_told);
+	call_send(part->call, "cluster.abort", json_pack("{s:I}", "version", (json_int_t)version),
+		  on_told);
 }
 
 void change_abort(struct cluster *cluster)
@@ -194,8 +208,10 @@ static void note_failure(struct part *part, const struct cluster_error *error)
 	struct change *change = part->change;
 
 	if (!change->error.code)
-		cluster_fail(&change->error, error->code, error->code && !strcmp(error->code, RPC_UNREACHABLE) ?
-			     "node %s does not answer, and a change needs all nodes (%s)" : "node %s refuses: %s",
+		cluster_fail(&change->error, error->code,
+			     error->code && !strcmp(error->code, RPC_UNREACHABLE) ?
+				     "node %s does not answer, and a change needs all nodes (%s)" :
+				     "node %s refuses: %s",
 			     part->member.name, error->why);
 }
 
@@ -240,7 +256,8 @@ static void pick_parts(struct change *change, const char *without)
 			change->parts[change->nr_parts++].member = now->members[i];
 }
 
-static int make_change(struct cluster *cluster, const struct cluster_config *next, struct cluster_error *error)
+static int make_change(struct cluster *cluster, const struct cluster_config *next,
+		       struct cluster_error *error)
 {
 	if (!cluster->is_member)
 		return cluster_fail(error, RPC_CONFLICT, "this node was removed from the cluster");
@@ -275,7 +292,8 @@ void change_start(struct cluster *cluster, const struct cluster_config *next, co
 		say_done(change);
 		return;
 	}
-	ask_all(change, "cluster.prepare", json_pack("{s:o}", "config", cluster_config_to_json(next)), on_prepared);
+	ask_all(change, "cluster.prepare",
+		json_pack("{s:o}", "config", cluster_config_to_json(next)), on_prepared);
 }
 
 /* It is decided: a node that fails now has it later, from the others. */
@@ -314,7 +332,8 @@ void change_commit(struct cluster *cluster, cluster_done *done, void *arg)
 	/* Before the others: as long as this node has not got it, it can still be taken back. */
 	err = cluster_install(cluster, &change->next);
 	if (err) {
-		cluster_fail(&change->error, RPC_FAILED, "cannot keep the configuration: %s", strerror(-err));
+		cluster_fail(&change->error, RPC_FAILED, "cannot keep the configuration: %s",
+			     strerror(-err));
 		fail_change(change);
 		return;
 	}
@@ -323,7 +342,8 @@ void change_commit(struct cluster *cluster, cluster_done *done, void *arg)
 	if (!change->nr_parts)
 		end_commit(change);
 	else
-		ask_all(change, "cluster.commit", json_pack("{s:I}", "version", (json_int_t)change->next.version),
+		ask_all(change, "cluster.commit",
+			json_pack("{s:I}", "version", (json_int_t)change->next.version),
 			on_committed);
 }
 

@@ -21,7 +21,8 @@ static int load_config(struct cluster *cluster, FILE *say)
 	int err = cluster_config_parse(json, &cluster->config, &error);
 
 	if (err)
-		fprintf(say, "%s/" FILE_CONFIG ": error: %s\n", cluster->dir, text ? error.why : strerror(errno));
+		fprintf(say, "%s/" FILE_CONFIG ": error: %s\n", cluster->dir,
+			text ? error.why : strerror(errno));
 	json_decref(json);
 	free(text);
 	return err;
@@ -29,7 +30,8 @@ static int load_config(struct cluster *cluster, FILE *say)
 
 static void find_self(struct cluster *cluster)
 {
-	const struct cluster_member *self = cluster_member_find(&cluster->config, cluster->self_name);
+	const struct cluster_member *self =
+		cluster_member_find(&cluster->config, cluster->self_name);
 
 	cluster->is_member = self;
 	if (self)
@@ -54,7 +56,8 @@ static int load_certificate(struct cluster *cluster, FILE *say)
 	free(key);
 	if (err >= 0)
 		return 0;
-	fprintf(say, "%s: error: the certificate of this node: %s\n", cluster->dir, gnutls_strerror(err));
+	fprintf(say, "%s: error: the certificate of this node: %s\n", cluster->dir,
+		gnutls_strerror(err));
 	return -EINVAL;
 }
 
@@ -68,12 +71,13 @@ static int load(struct cluster *cluster, FILE *say)
 	find_self(cluster);
 	if (cluster->is_member)
 		return 0;
-	fprintf(say, "%s/" FILE_CONFIG ": error: it has no member %s\n", cluster->dir, cluster->self_name);
+	fprintf(say, "%s/" FILE_CONFIG ": error: it has no member %s\n", cluster->dir,
+		cluster->self_name);
 	return -EINVAL;
 }
 
-int cluster_open(const char *dir, sd_event *loop, const struct cluster_ops *ops, void *arg, FILE *say,
-		 struct cluster **ret_cluster)
+int cluster_open(const char *dir, sd_event *loop, const struct cluster_ops *ops, void *arg,
+		 FILE *say, struct cluster **ret_cluster)
 {
 	struct cluster *cluster;
 	int err;
@@ -198,7 +202,8 @@ static void start_order(struct cluster *cluster, struct cluster_config *next, co
 	change_start(cluster, next, without, commit_order, order);
 }
 
-void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done, void *arg)
+void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done,
+		 void *arg)
 {
 	struct cluster_config next = cluster->config;
 	struct cluster_error error = { 0 };
@@ -215,7 +220,8 @@ void cluster_remove(struct cluster *cluster, const char *node, cluster_done *don
 	struct cluster_error error = { 0 };
 
 	if (!strcmp(node, cluster->self_name))
-		cluster_fail(&error, RPC_CONFLICT, "%s: a node cannot remove itself: ask another one", node);
+		cluster_fail(&error, RPC_CONFLICT,
+			     "%s: a node cannot remove itself: ask another one", node);
 	else
 		cluster_drop(&next, node, &error);
 	if (error.code)
@@ -231,11 +237,11 @@ json_t *cluster_info(struct cluster *cluster)
 	char uuid[DVMM_UUID_TEXT_SIZE], api[DVMM_ADDR_TEXT_SIZE];
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b}", "cluster", cluster->config.name,
-			 "uuid", dvmm_uuid_format(cluster->config.uuid, uuid), "node", cluster->self_name,
-			 "api", dvmm_addr_format(&cluster->self.api, api),
-			 "version", (json_int_t)cluster->config.version,
-			 "nodes", (json_int_t)cluster->config.nr_members,
-			 "takes_in", store_has(cluster->dir, FILE_CA_KEY));
+			 "uuid", dvmm_uuid_format(cluster->config.uuid, uuid), "node",
+			 cluster->self_name, "api", dvmm_addr_format(&cluster->self.api, api),
+			 "version", (json_int_t)cluster->config.version, "nodes",
+			 (json_int_t)cluster->config.nr_members, "takes_in",
+			 store_has(cluster->dir, FILE_CA_KEY));
 }
 
 json_t *cluster_settings(const struct cluster *cluster)
@@ -243,9 +249,11 @@ json_t *cluster_settings(const struct cluster *cluster)
 	json_t *rows = json_array();
 
 	for (int i = 0; i < NR_CLUSTER_SETTINGS; i++)
-		json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "setting", cluster_setting_name(i),
-						      "value", *cluster->config.settings[i] ?
-						      cluster->config.settings[i] : "default",
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "setting",
+						      cluster_setting_name(i), "value",
+						      *cluster->config.settings[i] ?
+							      cluster->config.settings[i] :
+							      "default",
 						      "help", cluster_setting_help(i)));
 	return rows;
 }
@@ -269,7 +277,8 @@ json_t *cluster_make_token(struct cluster *cluster, uint32_t ttl_s, struct clust
 	if (!ttl_s || ttl_s > TTL_MAX_S)
 		cluster_fail(error, RPC_INVALID, "a token lives 1 to %d seconds", TTL_MAX_S);
 	else if (!store_has(cluster->dir, FILE_CA_KEY))
-		cluster_fail(error, RPC_CONFLICT, "node %s does not have the CA's key: make the token on node %s",
+		cluster_fail(error, RPC_CONFLICT,
+			     "node %s does not have the CA's key: make the token on node %s",
 			     cluster->self_name, cluster->config.members[0].name);
 	else if (fill_token(cluster, &token))
 		cluster_fail(error, RPC_FAILED, "the CA's certificate cannot be read");
@@ -278,5 +287,6 @@ json_t *cluster_make_token(struct cluster *cluster, uint32_t ttl_s, struct clust
 			     "too many are waiting to be used" : strerror(-err));
 	if (error->code)
 		return NULL;
-	return json_pack("{s:s, s:I}", "token", token_format(&token, text), "valid_s", (json_int_t)ttl_s);
+	return json_pack("{s:s, s:I}", "token", token_format(&token, text), "valid_s",
+			 (json_int_t)ttl_s);
 }

@@ -89,8 +89,8 @@ struct cluster;
  *
  * Return: 0; -ENOENT: the host is in no cluster; -errno, said
  */
-int cluster_open(const char *dir, sd_event *loop, const struct cluster_ops *ops, void *arg, FILE *say,
-		 struct cluster **ret_cluster);
+int cluster_open(const char *dir, sd_event *loop, const struct cluster_ops *ops, void *arg,
+		 FILE *say, struct cluster **ret_cluster);
 /** cluster_start() - listen, and ask the others what has changed. -errno, logged */
 int cluster_start(struct cluster *cluster);
 void cluster_close(struct cluster *cluster);
@@ -108,7 +108,8 @@ typedef void cluster_done(void *arg, json_t *result, const struct cluster_error 
 
 /* These call @done once, perhaps before they return. */
 /** cluster_set() - change a setting on all nodes, or on none */
-void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done, void *arg);
+void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done,
+		 void *arg);
 /** cluster_remove() - a node is no member any more; it is not asked */
 void cluster_remove(struct cluster *cluster, const char *node, cluster_done *done, void *arg);
 /** cluster_status() - a row for each node: does it answer, and with which version? */

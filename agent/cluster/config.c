@@ -37,9 +37,9 @@ static const struct {
 	const char *help;
 } settings[NR_CLUSTER_SETTINGS] = {
 	[CLUSTER_LOST_AFTER_MS] = { "lost-after-ms", is_lost_after, "1000 to 600000",
-		"Silence of a link, in ms, after which its node is lost (10000); for links made from then on" },
+				    "Silence of a link, in ms, after which its node is lost (10000); for links made from then on" },
 	[CLUSTER_METRICS] = { "metrics", is_metrics, "ADDRESS:PORT, :PORT or an absolute path",
-		"Where agents answer Prometheus: ADDRESS:PORT, :PORT of each node's own address, or a socket (nowhere)" },
+			      "Where agents answer Prometheus: ADDRESS:PORT, :PORT of each node's own address, or a socket (nowhere)" },
 };
 
 const char *cluster_setting_name(enum cluster_setting setting)
@@ -73,7 +73,8 @@ int cluster_change_setting(struct cluster_config *config, const char *name, cons
 	int setting = find_setting(name);
 
 	if (setting < 0)
-		return cluster_fail(error, RPC_NOT_FOUND, "%s: no such setting (dvmm cluster settings)", name);
+		return cluster_fail(error, RPC_NOT_FOUND,
+				    "%s: no such setting (dvmm cluster settings)", name);
 	if (!strcmp(value, "default"))
 		value = "";
 	if (strlen(value) >= CLUSTER_VALUE_SIZE || !is_text(value) ||
@@ -98,7 +99,8 @@ bool cluster_name_is_good(const char *name)
 	return true;
 }
 
-const struct cluster_member *cluster_member_find(const struct cluster_config *config, const char *name)
+const struct cluster_member *cluster_member_find(const struct cluster_config *config,
+						 const char *name)
 {
 	for (uint32_t i = 0; i < config->nr_members; i++)
 		if (!strcmp(config->members[i].name, name))
@@ -117,25 +119,31 @@ static int check_clash(const struct cluster_member *member, const struct cluster
 	char addr[DVMM_ADDR_TEXT_SIZE];
 
 	if (!strcmp(member->name, other->name))
-		return cluster_fail(error, RPC_CONFLICT, "%s: the cluster has a node of this name", member->name);
+		return cluster_fail(error, RPC_CONFLICT, "%s: the cluster has a node of this name",
+				    member->name);
 	if (member->id == other->id)
-		return cluster_fail(error, RPC_CONFLICT, "%s: id %u is node %s's", member->name, member->id,
-				    other->name);
+		return cluster_fail(error, RPC_CONFLICT, "%s: id %u is node %s's", member->name,
+				    member->id, other->name);
 	if (!memcmp(member->uuid, other->uuid, DVMM_UUID_SIZE))
-		return cluster_fail(error, RPC_CONFLICT, "%s: its UUID is node %s's", member->name, other->name);
+		return cluster_fail(error, RPC_CONFLICT, "%s: its UUID is node %s's", member->name,
+				    other->name);
 	if (same_addr(&member->addr, &other->addr))
-		return cluster_fail(error, RPC_CONFLICT, "%s: address %s is node %s's", member->name,
-				    dvmm_addr_format(&member->addr, addr), other->name);
+		return cluster_fail(error, RPC_CONFLICT, "%s: address %s is node %s's",
+				    member->name, dvmm_addr_format(&member->addr, addr),
+				    other->name);
 	if (same_addr(&member->api, &other->api))
-		return cluster_fail(error, RPC_CONFLICT, "%s: address %s is node %s's", member->name,
-				    dvmm_addr_format(&member->api, addr), other->name);
+		return cluster_fail(error, RPC_CONFLICT, "%s: address %s is node %s's",
+				    member->name, dvmm_addr_format(&member->api, addr),
+				    other->name);
 	return 0;
 }
 
-int cluster_add(struct cluster_config *config, const struct cluster_member *member, struct cluster_error *error)
+int cluster_add(struct cluster_config *config, const struct cluster_member *member,
+		struct cluster_error *error)
 {
 	if (config->nr_members == DVMM_MAX_NODES)
-		return cluster_fail(error, RPC_CONFLICT, "the cluster has %d nodes already, the most there can be",
+		return cluster_fail(error, RPC_CONFLICT,
+				    "the cluster has %d nodes already, the most there can be",
 				    DVMM_MAX_NODES);
 	for (uint32_t i = 0; i < config->nr_members; i++)
 		if (check_clash(member, &config->members[i], error))
@@ -199,13 +207,15 @@ json_t *cluster_config_to_json(const struct cluster_config *config)
 		json_array_append_new(members, member_to_json(&config->members[i]));
 	for (int i = 0; i < NR_CLUSTER_SETTINGS; i++)
 		if (*config->settings[i])
-			json_object_set_new(values, settings[i].name, json_string(config->settings[i]));
-	return json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", config->name,
-			 "uuid", dvmm_uuid_format(config->uuid, uuid),
-			 "version", (json_int_t)config->version, "settings", values, "members", members);
+			json_object_set_new(values, settings[i].name,
+					    json_string(config->settings[i]));
+	return json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", config->name, "uuid",
+			 dvmm_uuid_format(config->uuid, uuid), "version",
+			 (json_int_t)config->version, "settings", values, "members", members);
 }
 
-void cluster_digest(const struct cluster_config *config, char ret_text[2 * CLUSTER_FINGERPRINT_SIZE + 1])
+void cluster_digest(const struct cluster_config *config,
+		    char ret_text[2 * CLUSTER_FINGERPRINT_SIZE + 1])
 {
 	uint8_t digest[CLUSTER_FINGERPRINT_SIZE] = { 0 };
 	json_t *json = cluster_config_to_json(config);
@@ -220,18 +230,22 @@ void cluster_digest(const struct cluster_config *config, char ret_text[2 * CLUST
 
 /* ---- from JSON ---- */
 
-static int parse_member(json_t *json, struct cluster_member *ret_member, struct cluster_error *error)
+static int parse_member(json_t *json, struct cluster_member *ret_member,
+			struct cluster_error *error)
 {
 	const char *name, *uuid, *addr, *api, *cert;
 	int id;
 
-	if (json_unpack(json, "{s:s, s:i, s:s, s:s, s:s, s:s}", "name", &name, "id", &id, "uuid", &uuid,
-			"addr", &addr, "api", &api, "cert", &cert))
-		return cluster_fail(error, RPC_INVALID, "a member is {name, id, uuid, addr, api, cert}");
-	if (!cluster_name_is_good(name) || id < 0 || id >= DVMM_MAX_NODES || dvmm_uuid_parse(uuid, ret_member->uuid) ||
-	    dvmm_addr_parse(addr, &ret_member->addr) || dvmm_addr_parse(api, &ret_member->api) ||
+	if (json_unpack(json, "{s:s, s:i, s:s, s:s, s:s, s:s}", "name", &name, "id", &id, "uuid",
+			&uuid, "addr", &addr, "api", &api, "cert", &cert))
+		return cluster_fail(error, RPC_INVALID,
+				    "a member is {name, id, uuid, addr, api, cert}");
+	if (!cluster_name_is_good(name) || id < 0 || id >= DVMM_MAX_NODES ||
+	    dvmm_uuid_parse(uuid, ret_member->uuid) || dvmm_addr_parse(addr, &ret_member->addr) ||
+	    dvmm_addr_parse(api, &ret_member->api) ||
 	    dvmm_hex_parse(cert, ret_member->cert, sizeof(ret_member->cert)))
-		return cluster_fail(error, RPC_INVALID, "member '%.64s' has a bad name, id, uuid, addr, api or cert",
+		return cluster_fail(error, RPC_INVALID,
+				    "member '%.64s' has a bad name, id, uuid, addr, api or cert",
 				    name);
 	strcpy(ret_member->name, name);
 	ret_member->id = id;
@@ -250,38 +264,45 @@ static int parse_members(json_t *list, struct cluster_config *config, struct clu
 		if (err)
 			return err;
 	}
-	return config->nr_members ? 0 : cluster_fail(error, RPC_INVALID, "a cluster has a member at least");
+	return config->nr_members ?
+		       0 :
+		       cluster_fail(error, RPC_INVALID, "a cluster has a member at least");
 }
 
 /* A setting of a newer agent is refused: this node could not do what all agree on. */
-static int parse_settings(json_t *values, struct cluster_config *config, struct cluster_error *error)
+static int parse_settings(json_t *values, struct cluster_config *config,
+			  struct cluster_error *error)
 {
 	const char *name;
 	json_t *value;
 
 	json_object_foreach(values, name, value) {
 		if (!json_is_string(value))
-			return cluster_fail(error, RPC_INVALID, "setting '%.64s' is not a string", name);
+			return cluster_fail(error, RPC_INVALID, "setting '%.64s' is not a string",
+					    name);
 		if (cluster_change_setting(config, name, json_string_value(value), error))
 			return -EINVAL;
 	}
 	return 0;
 }
 
-int cluster_config_parse(json_t *json, struct cluster_config *ret_config, struct cluster_error *error)
+int cluster_config_parse(json_t *json, struct cluster_config *ret_config,
+			 struct cluster_error *error)
 {
 	struct cluster_config config = { 0 };
 	json_t *members, *values;
 	const char *name, *uuid;
 	json_int_t version;
 
-	if (json_unpack(json, "{s:s, s:s, s:I, s:o, s:o}", "name", &name, "uuid", &uuid, "version", &version,
-			"settings", &values, "members", &members) ||
+	if (json_unpack(json, "{s:s, s:s, s:I, s:o, s:o}", "name", &name, "uuid", &uuid, "version",
+			&version, "settings", &values, "members", &members) ||
 	    !json_is_object(values) || !json_is_array(members))
-		return cluster_fail(error, RPC_INVALID, "a configuration is {name, uuid, version, settings, members}");
+		return cluster_fail(error, RPC_INVALID,
+				    "a configuration is {name, uuid, version, settings, members}");
 	if (!cluster_name_is_good(name) || dvmm_uuid_parse(uuid, config.uuid) || version < 1 ||
 	    version > UINT32_MAX)
-		return cluster_fail(error, RPC_INVALID, "the configuration has a bad name, uuid or version");
+		return cluster_fail(error, RPC_INVALID,
+				    "the configuration has a bad name, uuid or version");
 	strcpy(config.name, name);
 	config.version = version;
 	if (parse_settings(values, &config, error) || parse_members(members, &config, error))

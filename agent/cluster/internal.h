@@ -31,14 +31,18 @@ int cluster_fail(struct cluster_error *error, const char *code, const char *form
 /* ---- config.c: pure ---- */
 
 /** cluster_config_parse() - what config_to_json() made, or a peer sent; everything is checked */
-int cluster_config_parse(json_t *json, struct cluster_config *ret_config, struct cluster_error *error);
+int cluster_config_parse(json_t *json, struct cluster_config *ret_config,
+			 struct cluster_error *error);
 json_t *cluster_config_to_json(const struct cluster_config *config);
 /** cluster_digest() - hexadecimal; two nodes of one version have the same */
-void cluster_digest(const struct cluster_config *config, char ret_text[2 * CLUSTER_FINGERPRINT_SIZE + 1]);
+void cluster_digest(const struct cluster_config *config,
+		    char ret_text[2 * CLUSTER_FINGERPRINT_SIZE + 1]);
 /** cluster_member_find() - NULL: no such node */
-const struct cluster_member *cluster_member_find(const struct cluster_config *config, const char *name);
+const struct cluster_member *cluster_member_find(const struct cluster_config *config,
+						 const char *name);
 /** cluster_add() - a member more, unless it clashes with another */
-int cluster_add(struct cluster_config *config, const struct cluster_member *member, struct cluster_error *error);
+int cluster_add(struct cluster_config *config, const struct cluster_member *member,
+		struct cluster_error *error);
 /** cluster_drop() - a member less */
 int cluster_drop(struct cluster_config *config, const char *name, struct cluster_error *error);
 /** cluster_free_id() - the smallest id from 1 on that no member has; DVMM_MAX_NODES: none */
@@ -72,7 +76,8 @@ int tokens_load(const char *dir, struct tokens **ret_tokens);
 void tokens_free(struct tokens *tokens);
 int tokens_add(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE], uint32_t ttl_s);
 /** tokens_check() - is it good, now? Says which of wrong, expired and used it is */
-int tokens_check(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE], struct cluster_error *error);
+int tokens_check(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE],
+		 struct cluster_error *error);
 /** tokens_use() - it is @node's, on disk, and no other's. @node NULL: it is not used after all */
 int tokens_use(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE], const char *node);
 
@@ -99,14 +104,16 @@ int pki_make_key(char **ret_key);
 int pki_make_ca(const char *key, const char *cluster, char **ret_cert);
 int pki_make_request(const char *key, const char *node, char **ret_request);
 /** pki_sign() - a certificate for @node with the key of @request, whatever else that asks for */
-int pki_sign(const char *ca_key, const char *ca, const char *request, const char *node, char **ret_cert);
+int pki_sign(const char *ca_key, const char *ca, const char *request, const char *node,
+	     char **ret_cert);
 int pki_fingerprint(const char *cert, uint8_t ret_fingerprint[CLUSTER_FINGERPRINT_SIZE]);
 int pki_node_name(const char *cert, char ret_name[DVMM_NAME_SIZE]);
 /** pki_credentials() - what a node shows and trusts */
 int pki_credentials(const char *ca, const char *cert, const char *key,
 		    gnutls_certificate_credentials_t *ret_credentials);
 /** pki_check_member() - the other side has shown a certificate of the CA that is still @config's */
-const struct cluster_member *pki_check_member(gnutls_session_t tls, const struct cluster_config *config,
+const struct cluster_member *pki_check_member(gnutls_session_t tls,
+					      const struct cluster_config *config,
 					      struct cluster_error *error);
 /** pki_has_shown_none() - the other side has no certificate */
 bool pki_has_shown_none(gnutls_session_t tls);
@@ -128,11 +135,12 @@ typedef int call_checker(void *arg, gnutls_session_t tls, struct cluster_error *
  * @check: of the other side; nothing is sent before it has said yes
  * @arg: for @check and all @done
  */
-struct call *call_open(sd_event *loop, const struct dvmm_addr *to, gnutls_certificate_credentials_t credentials,
-		       uint32_t within_ms, call_checker *check, void *arg);
+struct call *call_open(sd_event *loop, const struct dvmm_addr *to,
+		       gnutls_certificate_credentials_t credentials, uint32_t within_ms,
+		       call_checker *check, void *arg);
 /** call_open_member() - the same to a member; who answers has to be that one */
-struct call *call_open_member(struct cluster *cluster, const struct cluster_member *member, uint32_t within_ms,
-			      void *arg);
+struct call *call_open_member(struct cluster *cluster, const struct cluster_member *member,
+			      uint32_t within_ms, void *arg);
 /** call_cancel_all() - calls to members that are still there fail now */
 void call_cancel_all(struct cluster *cluster);
 /** call_send() - @params is taken over. @done may free the call */
@@ -185,9 +193,12 @@ void change_commit(struct cluster *cluster, cluster_done *done, void *arg);
 /** change_abort() - instead of it */
 void change_abort(struct cluster *cluster);
 void change_free(struct cluster *cluster);
-json_t *change_on_prepare(struct cluster *cluster, const char *leader, json_t *params, struct cluster_error *error);
-json_t *change_on_commit(struct cluster *cluster, const char *leader, json_t *params, struct cluster_error *error);
-json_t *change_on_abort(struct cluster *cluster, const char *leader, json_t *params, struct cluster_error *error);
+json_t *change_on_prepare(struct cluster *cluster, const char *leader, json_t *params,
+			  struct cluster_error *error);
+json_t *change_on_commit(struct cluster *cluster, const char *leader, json_t *params,
+			 struct cluster_error *error);
+json_t *change_on_abort(struct cluster *cluster, const char *leader, json_t *params,
+			struct cluster_error *error);
 
 /* catchup.c: a node that was away asks what it has missed. */
 int catch_up_start(struct cluster *cluster);
@@ -212,9 +223,10 @@ struct join_request {
 };
 
 /** request_parse() - a line; @ret_params is borrowed from @ret_json */
-int request_parse(const char *text, size_t len, json_t **ret_json, const char **ret_method, json_t **ret_params,
-		  struct cluster_error *error);
-int join_request_parse(json_t *params, struct join_request *ret_request, struct cluster_error *error);
+int request_parse(const char *text, size_t len, json_t **ret_json, const char **ret_method,
+		  json_t **ret_params, struct cluster_error *error);
+int join_request_parse(json_t *params, struct join_request *ret_request,
+		       struct cluster_error *error);
 
 /* admit.c: a host that has a token becomes a member. One at a time. */
 void admit_request(struct cluster *cluster, struct session *session, json_t *params);

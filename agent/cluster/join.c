@@ -43,8 +43,10 @@ struct joining {
 static const struct argp_option argp_options[] = {
 	{ "name", 'n', "NAME", 0, "Of the cluster (dvmm); join: refuse another one", 0 },
 	{ "node", 'N', "NAME", 0, "Of this node (this host's name)", 0 },
-	{ "address", 'a', "ADDRESS[:PORT]", 0, "Where links come in, on the RDMA network (port 7471)", 0 },
-	{ "api", 'A', "ADDRESS[:PORT]", 0, "Where other agents come in (the same address, port 7472)", 0 },
+	{ "address", 'a', "ADDRESS[:PORT]", 0,
+	  "Where links come in, on the RDMA network (port 7471)", 0 },
+	{ "api", 'A', "ADDRESS[:PORT]", 0,
+	  "Where other agents come in (the same address, port 7472)", 0 },
 	{ "id", 'i', "N", 0, "Of this node (the first that is free)", 0 },
 	{ "state", 's', "DIR", 0, "Where it is kept (" CLUSTER_STATE ")", 0 },
 	{ "no-start", 'S', NULL, 0, "Do not (re)start the agent", 0 },
@@ -84,7 +86,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (options->is_join && !options->token)
-			argp_error(state, "a token is needed: dvmm cluster token, on the first node, makes it");
+			argp_error(
+				state,
+				"a token is needed: dvmm cluster token, on the first node, makes it");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -111,14 +115,16 @@ static int say(const struct cluster_error *error)
 
 /* ---- this node ---- */
 
-static int fill_name(const struct options *options, struct cluster_member *self, struct cluster_error *error)
+static int fill_name(const struct options *options, struct cluster_member *self,
+		     struct cluster_error *error)
 {
 	char host[DVMM_NAME_SIZE] = "";
 
 	gethostname(host, sizeof(host) - 1);
 	host[strcspn(host, ".")] = '\0';
 	if (!cluster_name_is_good(options->node ? options->node : host))
-		return cluster_fail(error, RPC_INVALID, "'%.64s' is no name for a node: give another by --node",
+		return cluster_fail(error, RPC_INVALID,
+				    "'%.64s' is no name for a node: give another by --node",
 				    options->node ? options->node : host);
 	strcpy(self->name, options->node ? options->node : host);
 	return 0;
@@ -131,7 +137,8 @@ static int parse_address(const char *text, uint16_t port, struct dvmm_addr *ret_
 
 	if (!dvmm_addr_parse(text, ret_addr))
 		return 0;
-	snprintf(with_port, sizeof(with_port), strchr(text, ':') && *text != '[' ? "[%s]:%u" : "%s:%u", text, port);
+	snprintf(with_port, sizeof(with_port),
+		 strchr(text, ':') && *text != '[' ? "[%s]:%u" : "%s:%u", text, port);
 	return dvmm_addr_parse(with_port, ret_addr);
 }
 
@@ -144,7 +151,8 @@ static bool fill_only_address(struct dvmm_addr *addr)
 	if (getifaddrs(&list))
 		return false;
 	for (const struct ifaddrs *at = list; at; at = at->ifa_next) {
-		if (!at->ifa_addr || at->ifa_addr->sa_family != AF_INET || at->ifa_flags & IFF_LOOPBACK)
+		if (!at->ifa_addr || at->ifa_addr->sa_family != AF_INET ||
+		    at->ifa_flags & IFF_LOOPBACK)
 			continue;
 		*addr = (struct dvmm_addr){ .family = AF_INET };
 		memcpy(addr->addr, &((struct sockaddr_in *)at->ifa_addr)->sin_addr, 4);
@@ -159,18 +167,21 @@ static int fill_addresses(const struct options *options, const struct dvmm_addr 
 			  struct cluster_member *self, struct cluster_error *error)
 {
 	if (options->address && parse_address(options->address, CLUSTER_LINK_PORT, &self->addr))
-		return cluster_fail(error, RPC_INVALID, "'%.64s' is not ADDRESS[:PORT]", options->address);
+		return cluster_fail(error, RPC_INVALID, "'%.64s' is not ADDRESS[:PORT]",
+				    options->address);
 	if (!options->address) {
 		self->addr = *found;
 		self->addr.port = CLUSTER_LINK_PORT;
 	}
 	if (!self->addr.family)
-		return cluster_fail(error, RPC_INVALID,
-				    "this host has not just one address: say by --address where links come in");
+		return cluster_fail(
+			error, RPC_INVALID,
+			"this host has not just one address: say by --address where links come in");
 	self->api = self->addr;
 	self->api.port = CLUSTER_API_PORT;
 	if (options->api && parse_address(options->api, CLUSTER_API_PORT, &self->api))
-		return cluster_fail(error, RPC_INVALID, "'%.64s' is not ADDRESS[:PORT]", options->api);
+		return cluster_fail(error, RPC_INVALID, "'%.64s' is not ADDRESS[:PORT]",
+				    options->api);
 	if (!memcmp(&self->addr, &self->api, sizeof(self->addr)))
 		return cluster_fail(error, RPC_INVALID, "links and agents need two ports");
 	return 0;
@@ -182,7 +193,8 @@ static int fill_id(const struct options *options, uint32_t *ret_id, struct clust
 	unsigned long id = strtoul(options->id, &end, 10);
 
 	if (!*options->id || *end || id >= DVMM_MAX_NODES)
-		return cluster_fail(error, RPC_INVALID, "'%.16s' is no node id: 0 to %d", options->id, DVMM_MAX_NODES - 1);
+		return cluster_fail(error, RPC_INVALID, "'%.16s' is no node id: 0 to %d",
+				    options->id, DVMM_MAX_NODES - 1);
 	*ret_id = id;
 	return 0;
 }
@@ -192,18 +204,20 @@ static int fill_id(const struct options *options, uint32_t *ret_id, struct clust
 static int check_state(const struct options *options, struct cluster_error *error)
 {
 	if (strlen(options->state) >= CLUSTER_PATH_SIZE - 16 || *options->state != '/')
-		return cluster_fail(error, RPC_INVALID, "%.64s: not an absolute path", options->state);
-	if (store_has(options->state, ""))
-		return cluster_fail(error, RPC_CONFLICT,
-				    "this host is in a cluster already (%s is there: remove it to start anew)",
+		return cluster_fail(error, RPC_INVALID, "%.64s: not an absolute path",
 				    options->state);
+	if (store_has(options->state, ""))
+		return cluster_fail(
+			error, RPC_CONFLICT,
+			"this host is in a cluster already (%s is there: remove it to start anew)",
+			options->state);
 	return 0;
 }
 
 static int fail_state(const char *dir, int err, struct cluster_error *error)
 {
-	return cluster_fail(error, err == -EACCES || err == -EPERM ? RPC_DENIED : RPC_FAILED, "%s: %s", dir,
-			    strerror(-err));
+	return cluster_fail(error, err == -EACCES || err == -EPERM ? RPC_DENIED : RPC_FAILED,
+			    "%s: %s", dir, strerror(-err));
 }
 
 struct file {
@@ -263,17 +277,23 @@ static int found(struct founding *founding, struct cluster_config *config)
 	if (err >= 0)
 		err = pki_make_request(founding->key, self->name, &founding->request);
 	if (err >= 0)
-		err = pki_sign(founding->ca_key, founding->ca, founding->request, self->name, &founding->cert);
+		err = pki_sign(founding->ca_key, founding->ca, founding->request, self->name,
+			       &founding->cert);
 	return err < 0 ? err : pki_fingerprint(founding->cert, self->cert);
 }
 
-static int keep_founding(const char *state, const struct founding *founding, const struct cluster_config *config)
+static int keep_founding(const char *state, const struct founding *founding,
+			 const struct cluster_config *config)
 {
 	json_t *json = cluster_config_to_json(config);
 	char *text = json_dumps(json, JSON_INDENT(1));
 	const struct file files[] = {
-		{ FILE_CONFIG, text },	       { FILE_KEY, founding->cluster_key }, { FILE_CA, founding->ca },
-		{ FILE_CA_KEY, founding->ca_key }, { FILE_CERT, founding->cert },   { FILE_CERT_KEY, founding->key },
+		{ FILE_CONFIG, text },
+		{ FILE_KEY, founding->cluster_key },
+		{ FILE_CA, founding->ca },
+		{ FILE_CA_KEY, founding->ca_key },
+		{ FILE_CERT, founding->cert },
+		{ FILE_CERT_KEY, founding->key },
 		{ 0 },
 	};
 	char new[CLUSTER_PATH_SIZE];
@@ -284,7 +304,8 @@ static int keep_founding(const char *state, const struct founding *founding, con
 	return err;
 }
 
-static int fill_first(const struct options *options, struct cluster_config *config, struct cluster_error *error)
+static int fill_first(const struct options *options, struct cluster_config *config,
+		      struct cluster_error *error)
 {
 	struct cluster_member *self = &config->members[0];
 	const char *name = options->cluster ? options->cluster : "dvmm";
@@ -328,29 +349,35 @@ static void on_joined(void *arg, json_t *result, const struct cluster_error *err
 	struct cluster_error lost = *error;
 
 	if (!result && lost.code && !strcmp(lost.code, RPC_UNREACHABLE))
-		cluster_fail(&lost, RPC_UNREACHABLE,
-			     "%s; if dvmm cluster list there lists %s, remove it (dvmm cluster remove %s) and join again",
-			     error->why, joining->self.name, joining->self.name);
+		cluster_fail(
+			&lost, RPC_UNREACHABLE,
+			"%s; if dvmm cluster list there lists %s, remove it (dvmm cluster remove %s) and join again",
+			error->why, joining->self.name, joining->self.name);
 	stop(joining, result ? NULL : &lost);
 }
 
 /* What was sent fits what was asked for, and is what this host can use. */
-static int check_offer(struct joining *joining, json_t *offer, const char **ret_cert, const char **ret_key)
+static int check_offer(struct joining *joining, json_t *offer, const char **ret_cert,
+		       const char **ret_key)
 {
 	uint8_t key[DVMM_KEY_SIZE], fingerprint[CLUSTER_FINGERPRINT_SIZE];
 	const struct cluster_member *self;
 	char digits[2 * DVMM_KEY_SIZE + 1];
 
-	if (cluster_config_parse(json_object_get(offer, "config"), &joining->config, &joining->error))
+	if (cluster_config_parse(json_object_get(offer, "config"), &joining->config,
+				 &joining->error))
 		return -EINVAL;
 	if (json_unpack(offer, "{s:s, s:s}", "cert", ret_cert, "key", ret_key))
-		return cluster_fail(&joining->error, RPC_FAILED, "the answer has no certificate or no key");
+		return cluster_fail(&joining->error, RPC_FAILED,
+				    "the answer has no certificate or no key");
 	self = cluster_member_find(&joining->config, joining->self.name);
 	snprintf(digits, sizeof(digits), "%s", *ret_key);
 	if (!self || pki_check_own(joining->ca, *ret_cert, joining->key, self->name) ||
-	    pki_fingerprint(*ret_cert, fingerprint) || memcmp(self->cert, fingerprint, sizeof(fingerprint)) ||
+	    pki_fingerprint(*ret_cert, fingerprint) ||
+	    memcmp(self->cert, fingerprint, sizeof(fingerprint)) ||
 	    dvmm_hex_parse(digits, key, sizeof(key)))
-		return cluster_fail(&joining->error, RPC_FAILED, "the answer does not fit this node");
+		return cluster_fail(&joining->error, RPC_FAILED,
+				    "the answer does not fit this node");
 	explicit_bzero(key, sizeof(key));
 	explicit_bzero(digits, sizeof(digits));
 	joining->self = *self;
@@ -406,12 +433,13 @@ static json_t *make_request(struct joining *joining)
 
 	for (int i = 0; i < TOKEN_SECRET_SIZE; i++)
 		sprintf(secret + 2 * i, "%02x", joining->token.secret[i]);
-	if (pki_make_key(&joining->key) || pki_make_request(joining->key, joining->self.name, &request))
+	if (pki_make_key(&joining->key) ||
+	    pki_make_request(joining->key, joining->self.name, &request))
 		return NULL;
-	params = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "secret", secret, "node", joining->self.name,
-			   "uuid", dvmm_uuid_format(joining->self.uuid, uuid),
-			   "addr", dvmm_addr_format(&joining->self.addr, addr),
-			   "api", dvmm_addr_format(&joining->self.api, api), "request", request);
+	params = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "secret", secret, "node",
+			   joining->self.name, "uuid", dvmm_uuid_format(joining->self.uuid, uuid),
+			   "addr", dvmm_addr_format(&joining->self.addr, addr), "api",
+			   dvmm_addr_format(&joining->self.api, api), "request", request);
 	if (options->id)
 		json_object_set_new(params, "id", json_integer(joining->self.id));
 	if (options->cluster)
@@ -432,15 +460,16 @@ static int fill_joiner(struct joining *joining)
 		return -EINVAL;
 	if (dvmm_uuid_random(joining->self.uuid))
 		return cluster_fail(error, RPC_FAILED, "no random numbers");
-	return fill_name(options, &joining->self, error) ?: fill_addresses(options, &local, &joining->self, error);
+	return fill_name(options, &joining->self, error) ?:
+		       fill_addresses(options, &local, &joining->self, error);
 }
 
 static void run_join(struct joining *joining)
 {
 	json_t *params;
 
-	joining->call = call_open(joining->loop, &joining->token.api, joining->credentials, JOIN_WITHIN_MS, check_host,
-				  joining);
+	joining->call = call_open(joining->loop, &joining->token.api, joining->credentials,
+				  JOIN_WITHIN_MS, check_host, joining);
 	if (fill_joiner(joining))
 		return;
 	params = make_request(joining);
@@ -491,7 +520,8 @@ static int start_agent(const struct options *options)
 	fflush(stdout);
 	child = fork();
 	if (!child) {
-		execlp("sh", "sh", "-c", "systemctl enable dvmm-agent && systemctl restart dvmm-agent", (char *)NULL);
+		execlp("sh", "sh", "-c",
+		       "systemctl enable dvmm-agent && systemctl restart dvmm-agent", (char *)NULL);
 		_exit(127);
 	}
 	if (child > 0 && waitpid(child, &status, 0) == child && !status)
@@ -545,8 +575,8 @@ int cluster_init_main(int argc, char **argv)
 	free_founding(&founding);
 	if (error.code)
 		return say(&error);
-	printf("this host is node %s (%u) of the new cluster %s\n", config.members[0].name, config.members[0].id,
-	       config.name);
+	printf("this host is node %s (%u) of the new cluster %s\n", config.members[0].name,
+	       config.members[0].id, config.name);
 	return start_agent(&options);
 }
 
@@ -558,19 +588,22 @@ int cluster_join_main(int argc, char **argv)
 	take_options(&options, true, argc, argv);
 	joining.options = &options;
 	if (token_parse(options.token, &joining.token)) {
-		cluster_fail(&joining.error, RPC_INVALID, "this is no token: it is one line of dvmm cluster token");
+		cluster_fail(&joining.error, RPC_INVALID,
+			     "this is no token: it is one line of dvmm cluster token");
 		return say(&joining.error);
 	}
 	if (check_state(&options, &joining.error))
 		return say(&joining.error);
-	if (sd_event_new(&joining.loop) < 0 || gnutls_certificate_allocate_credentials(&joining.credentials) < 0)
+	if (sd_event_new(&joining.loop) < 0 ||
+	    gnutls_certificate_allocate_credentials(&joining.credentials) < 0)
 		return STATUS_FAILED;
 	run_join(&joining);
 	if (finish_join(&joining)) {
 		free_joining(&joining);
 		return say(&joining.error);
 	}
-	printf("this host is node %s (%u) of cluster %s\n", joining.self.name, joining.self.id, joining.config.name);
+	printf("this host is node %s (%u) of cluster %s\n", joining.self.name, joining.self.id,
+	       joining.config.name);
 	free_joining(&joining);
 	return start_agent(&options);
 }

@@ -71,14 +71,15 @@ void cluster_call(struct cluster *cluster, const char *node, const char *method,
 
 /* ---- all nodes ---- */
 
-static json_t *row_of(const struct cluster_member *member, const char *state, json_t *version, const char *reason)
+static json_t *row_of(const struct cluster_member *member, const char *state, json_t *version,
+		      const char *reason)
 {
 	char addr[DVMM_ADDR_TEXT_SIZE], api[DVMM_ADDR_TEXT_SIZE];
 
-	return json_pack("{s:s, s:i, s:s, s:O, s:s, s:s, s:s}", "node", member->name, "id", member->id,
-			 "state", state, "version", version ? version : json_null(),
-			 "address", dvmm_addr_format(&member->addr, addr),
-			 "api", dvmm_addr_format(&member->api, api), "reason", reason);
+	return json_pack("{s:s, s:i, s:s, s:O, s:s, s:s, s:s}", "node", member->name, "id",
+			 member->id, "state", state, "version", version ? version : json_null(),
+			 "address", dvmm_addr_format(&member->addr, addr), "api",
+			 dvmm_addr_format(&member->api, api), "reason", reason);
 }
 
 static void end_survey(struct survey *survey)
@@ -137,8 +138,9 @@ void cluster_status(struct cluster *cluster, cluster_done *done, void *arg)
 	for (uint32_t i = 0; i < config->nr_members; i++) {
 		bool is_self = !strcmp(config->members[i].name, cluster->self_name);
 
-		json_array_append_new(survey->rows, row_of(&config->members[i], is_self ? "self" : "?",
-							   is_self ? version : NULL, ""));
+		json_array_append_new(survey->rows,
+				      row_of(&config->members[i], is_self ? "self" : "?",
+					     is_self ? version : NULL, ""));
 		if (is_self)
 			survey->nr_waiting--;
 	}

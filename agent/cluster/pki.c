@@ -103,7 +103,8 @@ static int fill_cert(gnutls_x509_crt_t cert, const char *name, int years)
 	if (err >= 0)
 		err = gnutls_x509_crt_set_expiration_time(cert, now + years * YEAR_S);
 	if (err >= 0)
-		err = gnutls_x509_crt_set_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, name, strlen(name));
+		err = gnutls_x509_crt_set_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, name,
+						    strlen(name));
 	return err;
 }
 
@@ -151,7 +152,8 @@ static int fill_request(gnutls_x509_crq_t request, gnutls_x509_privkey_t key, co
 	int err = gnutls_x509_crq_set_version(request, 1);
 
 	if (err >= 0)
-		err = gnutls_x509_crq_set_dn_by_oid(request, GNUTLS_OID_X520_COMMON_NAME, 0, node, strlen(node));
+		err = gnutls_x509_crq_set_dn_by_oid(request, GNUTLS_OID_X520_COMMON_NAME, 0, node,
+						    strlen(node));
 	if (err >= 0)
 		err = gnutls_x509_crq_set_key(request, key);
 	if (err >= 0)
@@ -217,8 +219,8 @@ static int fill_node(gnutls_x509_crt_t cert, gnutls_pubkey_t key, const char *no
 	if (err >= 0)
 		err = gnutls_x509_crt_set_key_usage(cert, GNUTLS_KEY_DIGITAL_SIGNATURE);
 	if (err >= 0)
-		err = gnutls_x509_crt_set_subject_alt_name(cert, GNUTLS_SAN_DNSNAME, node, strlen(node),
-							   GNUTLS_FSAN_SET);
+		err = gnutls_x509_crt_set_subject_alt_name(cert, GNUTLS_SAN_DNSNAME, node,
+							   strlen(node), GNUTLS_FSAN_SET);
 	if (err >= 0)
 		err = gnutls_x509_crt_set_key_purpose_oid(cert, GNUTLS_KP_TLS_WWW_SERVER, 0);
 	if (err >= 0)
@@ -226,8 +228,8 @@ static int fill_node(gnutls_x509_crt_t cert, gnutls_pubkey_t key, const char *no
 	return err;
 }
 
-static int sign_node(gnutls_pubkey_t key, const char *node, gnutls_x509_crt_t ca, gnutls_x509_privkey_t ca_key,
-		     char **ret_cert)
+static int sign_node(gnutls_pubkey_t key, const char *node, gnutls_x509_crt_t ca,
+		     gnutls_x509_privkey_t ca_key, char **ret_cert)
 {
 	gnutls_datum_t data = { 0 };
 	gnutls_x509_crt_t cert;
@@ -244,7 +246,8 @@ static int sign_node(gnutls_pubkey_t key, const char *node, gnutls_x509_crt_t ca
 	return give(err, &data, ret_cert);
 }
 
-int pki_sign(const char *ca_key_text, const char *ca_text, const char *request, const char *node, char **ret_cert)
+int pki_sign(const char *ca_key_text, const char *ca_text, const char *request, const char *node,
+	     char **ret_cert)
 {
 	gnutls_x509_privkey_t ca_key;
 	gnutls_x509_crt_t ca;
@@ -274,7 +277,8 @@ static int name_of(gnutls_x509_crt_t cert, char ret_name[DVMM_NAME_SIZE])
 {
 	size_t size = DVMM_NAME_SIZE;
 
-	return gnutls_x509_crt_get_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, 0, ret_name, &size);
+	return gnutls_x509_crt_get_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, 0, ret_name,
+					     &size);
 }
 
 static int fingerprint_of(gnutls_x509_crt_t cert, uint8_t ret_fingerprint[CLUSTER_FINGERPRINT_SIZE])
@@ -325,7 +329,8 @@ int pki_credentials(const char *ca, const char *cert, const char *key,
 		goto free_text;
 	err = gnutls_certificate_set_x509_trust_mem(credentials, &ca_data, GNUTLS_X509_FMT_PEM);
 	if (err >= 0)
-		err = gnutls_certificate_set_x509_key_mem2(credentials, &chain, &key_data, GNUTLS_X509_FMT_PEM, NULL, 0);
+		err = gnutls_certificate_set_x509_key_mem2(credentials, &chain, &key_data,
+							   GNUTLS_X509_FMT_PEM, NULL, 0);
 	if (err < 0)
 		gnutls_certificate_free_credentials(credentials);
 	else
@@ -364,7 +369,8 @@ static int check_chain(gnutls_session_t tls, struct cluster_error *error)
 		return cluster_fail(error, RPC_DENIED, "no certificate of this cluster");
 	err = gnutls_certificate_verify_peers2(tls, &status);
 	if (err < 0)
-		return cluster_fail(error, RPC_DENIED, "wrong certificate: %s", gnutls_strerror(err));
+		return cluster_fail(error, RPC_DENIED, "wrong certificate: %s",
+				    gnutls_strerror(err));
 	return status ? fail_status(status, error) : 0;
 }
 
@@ -382,7 +388,8 @@ static int load_peer(gnutls_session_t tls, bool want_last, gnutls_x509_crt_t *re
 	return err;
 }
 
-const struct cluster_member *pki_check_member(gnutls_session_t tls, const struct cluster_config *config,
+const struct cluster_member *pki_check_member(gnutls_session_t tls,
+					      const struct cluster_config *config,
 					      struct cluster_error *error)
 {
 	uint8_t fingerprint[CLUSTER_FINGERPRINT_SIZE] = { 0 };
@@ -402,8 +409,10 @@ const struct cluster_member *pki_check_member(gnutls_session_t tls, const struct
 	member = cluster_member_find(config, name);
 	if (member && !memcmp(member->cert, fingerprint, sizeof(fingerprint)))
 		return member;
-	cluster_fail(error, RPC_DENIED, member ? "wrong certificate: node %s has another one now" :
-						 "node %s is no member of the cluster (any more)", name);
+	cluster_fail(error, RPC_DENIED,
+		     member ? "wrong certificate: node %s has another one now" :
+			      "node %s is no member of the cluster (any more)",
+		     name);
 	return NULL;
 }
 
@@ -421,11 +430,13 @@ static int check_signed(gnutls_x509_crt_t leaf, gnutls_x509_crt_t ca, struct clu
 	if (err >= 0) {
 		err = gnutls_x509_trust_list_add_cas(trusted, &ca, 1, 0);
 		if (err >= 0)
-			err = gnutls_x509_trust_list_verify_crt2(trusted, &leaf, 1, &purpose, 1, 0, &status, NULL);
+			err = gnutls_x509_trust_list_verify_crt2(trusted, &leaf, 1, &purpose, 1, 0,
+								 &status, NULL);
 		gnutls_x509_trust_list_deinit(trusted, 0);
 	}
 	if (err < 0)
-		return cluster_fail(error, RPC_DENIED, "wrong certificate: %s", gnutls_strerror(err));
+		return cluster_fail(error, RPC_DENIED, "wrong certificate: %s",
+				    gnutls_strerror(err));
 	return status ? fail_status(status, error) : 0;
 }
 
@@ -445,13 +456,15 @@ char *pki_check_token(gnutls_session_t tls, const uint8_t wanted[CLUSTER_FINGERP
 	gnutls_x509_crt_t leaf, ca;
 	char *text = NULL;
 
-	cluster_fail(error, RPC_DENIED, "wrong certificate: who answers there is not who made the token; is somebody in between?");
+	cluster_fail(
+		error, RPC_DENIED,
+		"wrong certificate: who answers there is not who made the token; is somebody in between?");
 	if (load_peer(tls, false, &leaf) < 0)
 		return NULL;
 	if (load_peer(tls, true, &ca) < 0)
 		goto free_leaf;
-	if (fingerprint_of(ca, fingerprint) >= 0 && !memcmp(fingerprint, wanted, sizeof(fingerprint)) &&
-	    !check_signed(leaf, ca, error))
+	if (fingerprint_of(ca, fingerprint) >= 0 &&
+	    !memcmp(fingerprint, wanted, sizeof(fingerprint)) && !check_signed(leaf, ca, error))
 		text = export_cert(ca);
 	gnutls_x509_crt_deinit(ca);
 free_leaf:
@@ -468,8 +481,10 @@ static bool same_key(gnutls_x509_crt_t cert, const char *key_text)
 
 	if (load_key(key_text, &key) < 0)
 		return false;
-	is_same = gnutls_x509_crt_get_key_id(cert, GNUTLS_KEYID_USE_SHA256, of_cert, &cert_size) >= 0 &&
-		  gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256, of_key, &key_size) >= 0 &&
+	is_same = gnutls_x509_crt_get_key_id(cert, GNUTLS_KEYID_USE_SHA256, of_cert, &cert_size) >=
+			  0 &&
+		  gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256, of_key, &key_size) >=
+			  0 &&
 		  cert_size == key_size && !memcmp(of_cert, of_key, key_size);
 	gnutls_x509_privkey_deinit(key);
 	return is_same;

@@ -6,8 +6,8 @@
 #include <string.h>
 #include "internal.h"
 
-int request_parse(const char *text, size_t len, json_t **ret_json, const char **ret_method, json_t **ret_params,
-		  struct cluster_error *error)
+int request_parse(const char *text, size_t len, json_t **ret_json, const char **ret_method,
+		  json_t **ret_params, struct cluster_error *error)
 {
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *method = json_string_value(json_object_get(json, "method"));
@@ -33,12 +33,15 @@ static int parse_member(json_t *params, struct join_request *request, struct clu
 	struct cluster_member *member = &request->member;
 	const char *name, *uuid, *addr, *api;
 
-	if (json_unpack(params, "{s:s, s:s, s:s, s:s}", "node", &name, "uuid", &uuid, "addr", &addr, "api", &api))
-		return cluster_fail(error, RPC_INVALID, "a join has secret, node, uuid, addr, api and request");
-	if (!cluster_name_is_good(name))
+	if (json_unpack(params, "{s:s, s:s, s:s, s:s}", "node", &name, "uuid", &uuid, "addr", &addr,
+			"api", &api))
 		return cluster_fail(error, RPC_INVALID,
-				    "a node's name has 1 to %d letters, digits, '.', '_' and '-', unlike '%.64s'",
-				    DVMM_NAME_SIZE - 1, name);
+				    "a join has secret, node, uuid, addr, api and request");
+	if (!cluster_name_is_good(name))
+		return cluster_fail(
+			error, RPC_INVALID,
+			"a node's name has 1 to %d letters, digits, '.', '_' and '-', unlike '%.64s'",
+			DVMM_NAME_SIZE - 1, name);
 	if (dvmm_uuid_parse(uuid, member->uuid) || dvmm_addr_parse(addr, &member->addr) ||
 	    dvmm_addr_parse(api, &member->api))
 		return cluster_fail(error, RPC_INVALID, "%s: bad uuid, addr or api", name);
@@ -52,14 +55,17 @@ static int parse_id(json_t *params, struct join_request *request, struct cluster
 
 	if (!id)
 		return 0;
-	if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= DVMM_MAX_NODES)
-		return cluster_fail(error, RPC_INVALID, "a node's id is a number from 0 to %d", DVMM_MAX_NODES - 1);
+	if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+	    json_integer_value(id) >= DVMM_MAX_NODES)
+		return cluster_fail(error, RPC_INVALID, "a node's id is a number from 0 to %d",
+				    DVMM_MAX_NODES - 1);
 	request->member.id = json_integer_value(id);
 	request->has_id = true;
 	return 0;
 }
 
-int join_request_parse(json_t *params, struct join_request *ret_request, struct cluster_error *error)
+int join_request_parse(json_t *params, struct join_request *ret_request,
+		       struct cluster_error *error)
 {
 	const char *secret = json_string_value(json_object_get(params, "secret"));
 	const char *pem = json_string_value(json_object_get(params, "request"));
@@ -68,7 +74,8 @@ int join_request_parse(json_t *params, struct join_request *ret_request, struct 
 
 	if (!secret || dvmm_hex_parse(secret, request.secret, sizeof(request.secret)) || !pem ||
 	    (cluster && !cluster_name_is_good(cluster)))
-		return cluster_fail(error, RPC_INVALID, "a join has secret, node, uuid, addr, api and request");
+		return cluster_fail(error, RPC_INVALID,
+				    "a join has secret, node, uuid, addr, api and request");
 	if (parse_member(params, &request, error) || parse_id(params, &request, error))
 		return -EINVAL;
 	request.request = (char *)pem;

@@ -190,8 +190,8 @@ static int receive(struct session *session)
 	while (!session->is_freed && !session->is_last && !err) {
 		err = receive_some(session) ?: hand_over_lines(session);
 		if (!err && !session->is_freed && session->nr_in >= session->line_max) {
-			snprintf(session->why, sizeof(session->why), "a line of more than %zu bytes",
-				 session->line_max);
+			snprintf(session->why, sizeof(session->why),
+				 "a line of more than %zu bytes", session->line_max);
 			return -EMSGSIZE;
 		}
 	}
@@ -328,7 +328,8 @@ int session_set_deadline(struct session *session, uint32_t within_ms, const char
 /* ---- making ---- */
 
 /* Without tickets no session is ever resumed: each is checked in full. */
-static int make_tls(struct session *session, bool is_server, gnutls_certificate_credentials_t credentials)
+static int make_tls(struct session *session, bool is_server,
+		    gnutls_certificate_credentials_t credentials)
 {
 	unsigned int flags = GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS | GNUTLS_NO_SIGNAL;
 	int err = gnutls_init(&session->tls, flags | (is_server ? GNUTLS_SERVER : GNUTLS_CLIENT));
@@ -349,7 +350,8 @@ static int make_tls(struct session *session, bool is_server, gnutls_certificate_
 
 static int add_sources(struct session *session, sd_event *loop, uint32_t within_ms)
 {
-	int err = sd_event_add_io(loop, &session->io, session->fd, EPOLLIN | EPOLLOUT, on_io, session);
+	int err = sd_event_add_io(loop, &session->io, session->fd, EPOLLIN | EPOLLOUT, on_io,
+				  session);
 
 	if (err >= 0)
 		err = sd_event_add_time_relative(loop, &session->timer, CLOCK_MONOTONIC,
@@ -357,9 +359,9 @@ static int add_sources(struct session *session, sd_event *loop, uint32_t within_
 	return err < 0 ? err : 0;
 }
 
-int session_new(sd_event *loop, int fd, bool is_server, gnutls_certificate_credentials_t credentials,
-		size_t line_max, uint32_t within_ms, const struct session_use *use, void *arg,
-		struct session **ret_session)
+int session_new(sd_event *loop, int fd, bool is_server,
+		gnutls_certificate_credentials_t credentials, size_t line_max, uint32_t within_ms,
+		const struct session_use *use, void *arg, struct session **ret_session)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	int err = -ENOMEM;

@@ -32,9 +32,9 @@ struct session_use {
  *
  * Return: 0 or -errno
  */
-int session_new(sd_event *loop, int fd, bool is_server, gnutls_certificate_credentials_t credentials,
-		size_t line_max, uint32_t within_ms, const struct session_use *use, void *arg,
-		struct session **ret_session);
+int session_new(sd_event *loop, int fd, bool is_server,
+		gnutls_certificate_credentials_t credentials, size_t line_max, uint32_t within_ms,
+		const struct session_use *use, void *arg, struct session **ret_session);
 void session_free(struct session *session);
 
 /** session_send() - a line (with its end); what cannot be sent now is kept. -errno: too much */

@@ -34,8 +34,8 @@ static json_t *entry_to_json(const struct entry *entry)
 
 	for (int i = 0; i < HASH_SIZE; i++)
 		sprintf(hash + 2 * i, "%02x", entry->hash[i]);
-	return json_pack("{s:s, s:I, s:s}", "hash", hash, "expires", (json_int_t)entry->expires, "used_by",
-			 entry->used_by);
+	return json_pack("{s:s, s:I, s:s}", "hash", hash, "expires", (json_int_t)entry->expires,
+			 "used_by", entry->used_by);
 }
 
 static int save(const struct tokens *tokens)
@@ -60,8 +60,10 @@ static int parse_entry(json_t *json, struct entry *entry)
 	const char *hash, *used_by;
 	json_int_t expires;
 
-	if (json_unpack(json, "{s:s, s:I, s:s}", "hash", &hash, "expires", &expires, "used_by", &used_by) ||
-	    dvmm_hex_parse(hash, entry->hash, HASH_SIZE) || strlen(used_by) >= sizeof(entry->used_by))
+	if (json_unpack(json, "{s:s, s:I, s:s}", "hash", &hash, "expires", &expires, "used_by",
+			&used_by) ||
+	    dvmm_hex_parse(hash, entry->hash, HASH_SIZE) ||
+	    strlen(used_by) >= sizeof(entry->used_by))
 		return -EINVAL;
 	entry->expires = expires;
 	strcpy(entry->used_by, used_by);
@@ -133,12 +135,14 @@ static int make_room(struct tokens *tokens)
 	forget_old(tokens);
 	if (tokens->nr < NR_TOKENS_MAX)
 		return 0;
-	while (i < tokens->nr && !*tokens->entries[i].used_by && tokens->entries[i].expires > time(NULL))
+	while (i < tokens->nr && !*tokens->entries[i].used_by &&
+	       tokens->entries[i].expires > time(NULL))
 		i++;
 	if (i == tokens->nr)
 		return -ENOSPC;
 	tokens->nr--;
-	memmove(&tokens->entries[i], &tokens->entries[i + 1], (tokens->nr - i) * sizeof(tokens->entries[0]));
+	memmove(&tokens->entries[i], &tokens->entries[i + 1],
+		(tokens->nr - i) * sizeof(tokens->entries[0]));
 	return 0;
 }
 
@@ -157,17 +161,21 @@ int tokens_add(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE], u
 	return err;
 }
 
-int tokens_check(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE], struct cluster_error *error)
+int tokens_check(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE],
+		 struct cluster_error *error)
 {
 	const struct entry *entry = find(tokens, secret);
 
 	if (!entry)
 		return cluster_fail(error, RPC_DENIED, "wrong token: this node has not made it");
 	if (*entry->used_by)
-		return cluster_fail(error, RPC_DENIED, "this token was used already, by node %s: make another (dvmm cluster token)",
-				    entry->used_by);
+		return cluster_fail(
+			error, RPC_DENIED,
+			"this token was used already, by node %s: make another (dvmm cluster token)",
+			entry->used_by);
 	if (entry->expires <= time(NULL))
-		return cluster_fail(error, RPC_DENIED, "this token has expired: make another (dvmm cluster token)");
+		return cluster_fail(error, RPC_DENIED,
+				    "this token has expired: make another (dvmm cluster token)");
 	return 0;
 }
 

@@ -176,7 +176,7 @@ static void check_links(struct report *report)
 		if (!strcmp(state, "up"))
 			say(report, "ok", check, "", "up");
 		else
-			say(report, "missing", check, "run dvmm node check there; is its agent.conf right, the network up?",
+			say(report, "missing", check, "run dvmm node check there; is the network up?",
 			    "%s%s%s", state, *reason ? ": " : "", reason);
 	}
 	json_decref(links);
@@ -185,7 +185,7 @@ static void check_links(struct report *report)
 static void check_agent(struct report *report, const char *socket)
 {
 	if (access(socket, F_OK))
-		say(report, "missing", "agent", "systemctl start dvmm-agent (write /etc/dvmm/agent.conf first)",
+		say(report, "missing", "agent", "dvmm cluster init, or dvmm cluster join TOKEN; systemctl start dvmm-agent",
 		    "%s: %s", socket, strerror(errno));
 	else if (client_open(socket, false, &report->client))
 		say(report, "missing", "agent", "systemctl restart dvmm-agent", "it does not answer on %s", socket);

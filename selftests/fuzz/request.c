@@ -15,8 +15,8 @@ static void check_error(const struct cluster_error *error)
 
 static void check_member(const struct cluster_member *member)
 {
-	if (!cluster_name_is_good(member->name) || member->id >= DVMM_MAX_NODES || !member->addr.port ||
-	    !member->api.port)
+	if (!cluster_name_is_good(member->name) || member->id >= DVMM_MAX_NODES ||
+	    !member->addr.port || !member->api.port)
 		abort();
 }
 
