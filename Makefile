@@ -9,10 +9,13 @@ KERNEL_RELEASE := $(shell awk -F'"' '/UTS_RELEASE/ { print $$2 }' \
 BUILD := $(CURDIR)/build
 KBUILD_TREE = $(BUILD)/$(KERNEL_RELEASE)/src
 KERNEL_FOLDERS := kmod dsm vcpu-remote
+VERSION ?= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+PREFIX ?= /usr
+SOURCE := $(DESTDIR)$(PREFIX)/src/dvmm-$(VERSION)
 # W=1, C=1 (sparse) and the like go through to the kernel's build.
 KMAKE = $(MAKE) -C $(KDIR) M=$(KBUILD_TREE) $(if $(W),W=$(W)) $(if $(C),C=$(C))
 
-.PHONY: all modules all-modules user check clean help
+.PHONY: all modules all-modules user install install-source packages check clean help
 
 all: modules user ## modules for one kernel (KDIR=) and the user programs
 
@@ -32,7 +35,20 @@ all-modules: ## modules for every kernel whose headers are installed
 		$(MAKE) --no-print-directory modules KDIR=$$dir; done
 
 user: ## agent, CLI and library
-	+$(MAKE) -C agent BUILD=$(BUILD)/user
+	+$(MAKE) -C agent BUILD=$(BUILD)/user VERSION=$(VERSION) PREFIX=$(PREFIX)
+
+install: ## programs, library, units and manual pages, under DESTDIR=, below PREFIX=
+	+$(MAKE) -C agent BUILD=$(BUILD)/user VERSION=$(VERSION) PREFIX=$(PREFIX) install
+
+# dkms builds modules from here for each kernel that comes: dkms install dvmm/VERSION
+install-source: ## sources of the modules, for dkms
+	rm -rf $(SOURCE)
+	install -d $(SOURCE)
+	cp -r Makefile Kbuild include $(KERNEL_FOLDERS) $(SOURCE)/
+	sed 's/^PACKAGE_VERSION=.*/PACKAGE_VERSION="$(VERSION)"/' dkms.conf >$(SOURCE)/dkms.conf
+
+packages: ## Debian packages, beside this folder (scripts/setup --packages first)
+	dpkg-buildpackage -b -us -uc
 
 check: ## every test
 	scripts/check

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* agent/config.c - reads the agent's configuration file.
+/* agent/config.c - reads the agent's configuration files. In a cluster (agent/cluster) nodes
+ * and keys are not theirs.
  *
+ *	[agent]
+ *	metrics = 127.0.0.1:9471
  *	[node]
  *	id = 1
  *	name = n1
@@ -13,12 +16,15 @@
  *	addr = 10.0.0.2:4750
  */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <ini.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "config.h"
 
 #define LINE_MAX_BYTES 1024
@@ -31,7 +37,9 @@ struct reader {
 	int line;
 	int errors;
 	bool cut; /* the line was too long; skip what is left of it */
-	bool node_seen[8], cluster_seen[8]; /* keys, in the order of their tables */
+	bool in_cluster;
+	bool node_seen[8], cluster_seen[8], agent_seen[8]; /* keys, in the order of their tables */
+	bool peer_id_seen[DVMM_MAX_NODES], peer_addr_seen[DVMM_MAX_NODES];
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -98,7 +106,8 @@ static int read_name(struct reader *reader, const char *value, char name[DVMM_NA
 		return complain(reader, "a name has 1 to %d characters", DVMM_NAME_SIZE - 1);
 	for (size_t i = 0; i < len; i++)
 		if (!isalnum((unsigned char)value[i]) && !strchr("._-", value[i]))
-			return complain(reader, "a name has letters, digits, '.', '_' and '-', not '%s'",
+			return complain(reader,
+					"a name has letters, digits, '.', '_' and '-', not '%s'",
 					value);
 	memcpy(name, value, len + 1);
 	return 0;
@@ -107,7 +116,8 @@ static int read_name(struct reader *reader, const char *value, char name[DVMM_NA
 static int read_addr(struct reader *reader, const char *value, struct dvmm_addr *addr)
 {
 	if (dvmm_addr_parse(value, addr))
-		return complain(reader, "'%s' is not ADDRESS:PORT, as 10.0.0.1:4750 or [fd00::1]:4750",
+		return complain(reader,
+				"'%s' is not ADDRESS:PORT, as 10.0.0.1:4750 or [fd00::1]:4750",
 				value);
 	return 0;
 }
@@ -179,6 +189,27 @@ static int cluster_epoch(struct reader *reader, const char *value)
 	return reader->config->epoch ? 0 : complain(reader, "epoch 0 is not a membership");
 }
 
+/* ":9471" is that port of the node's own address. */
+static int agent_metrics(struct reader *reader, const char *value)
+{
+	char with_host[64];
+	struct dvmm_addr addr;
+
+	if (*value == '/')
+		return read_path(reader, value, reader->config->metrics);
+	snprintf(with_host, sizeof(with_host), "%s%s", *value == ':' ? "127.0.0.1" : "", value);
+	if (strlen(value) >= sizeof(with_host) - 16 || dvmm_addr_parse(with_host, &addr))
+		return complain(reader, "'%s' is not ADDRESS:PORT, :PORT or an absolute path",
+				value);
+	strcpy(reader->config->metrics, value);
+	return 0;
+}
+
+static const struct key agent_keys[] = {
+	{ "metrics", agent_metrics },
+	{ 0 },
+};
+
 static const struct key node_keys[] = {
 	{ "id", node_id },
 	{ "name", node_name },
@@ -195,16 +226,36 @@ static const struct key cluster_keys[] = {
 	{ 0 },
 };
 
+static bool is_of_cluster(struct reader *reader, const char *section, const char *name)
+{
+	if (!reader->in_cluster || !strcmp(section, "agent") || !strcmp(name, "slice-program"))
+		return false;
+	fprintf(reader->say,
+		"%s:%d: warning: '%s' in [%s] is not used: this node is in a cluster (dvmm cluster)\n",
+		reader->file, reader->line, name, section);
+	return true;
+}
+
+/* In one file. What a later file says counts. */
+static bool is_second(struct reader *reader, bool *seen, const char *name)
+{
+	bool is_second = *seen;
+
+	*seen = true;
+	if (is_second)
+		complain(reader, "'%s' is given twice", name);
+	return is_second;
+}
+
 static int read_key(struct reader *reader, const struct key *keys, bool *seen,
 		    const char *section, const char *name, const char *value)
 {
 	for (int i = 0; keys[i].name; i++) {
 		if (strcmp(keys[i].name, name))
 			continue;
-		if (seen[i])
-			return complain(reader, "'%s' is given twice", name);
-		seen[i] = true;
-		return keys[i].read(reader, value);
+		if (is_of_cluster(reader, section, name))
+			return 0;
+		return is_second(reader, &seen[i], name) ? -EINVAL : keys[i].read(reader, value);
 	}
 	warn_unknown(reader, section, name);
 	return 0;
@@ -234,6 +285,7 @@ static int read_peer(struct reader *reader, const char *section, const char *key
 {
 	char name[LINE_MAX_BYTES];
 	struct config_node *peer;
+	uint32_t at;
 	int end = 0;
 
 	if (sscanf(section, "peer \"%[^\"]\"%n", name, &end) != 1 || !end || section[end])
@@ -241,12 +293,15 @@ static int read_peer(struct reader *reader, const char *section, const char *key
 	peer = peer_named(reader, name);
 	if (!peer)
 		return -EINVAL;
+	at = peer - reader->config->peers;
 	if (!strcmp(key, "id"))
-		return peer->has_id ? complain(reader, "'id' is given twice") :
-				      read_id(reader, value, peer);
+		return is_second(reader, &reader->peer_id_seen[at], key) ?
+			       -EINVAL :
+			       read_id(reader, value, peer);
 	if (!strcmp(key, "addr"))
-		return peer->addr.port ? complain(reader, "'addr' is given twice") :
-					 read_addr(reader, value, &peer->addr);
+		return is_second(reader, &reader->peer_addr_seen[at], key) ?
+			       -EINVAL :
+			       read_addr(reader, value, &peer->addr);
 	warn_unknown(reader, section, key);
 	return 0;
 }
@@ -259,6 +314,10 @@ static int on_key(void *arg, const char *section, const char *name, const char *
 		read_key(reader, node_keys, reader->node_seen, section, name, value);
 	else if (!strcmp(section, "cluster"))
 		read_key(reader, cluster_keys, reader->cluster_seen, section, name, value);
+	else if (!strcmp(section, "agent"))
+		read_key(reader, agent_keys, reader->agent_seen, section, name, value);
+	else if (!strncmp(section, "peer", 4) && is_of_cluster(reader, section, name))
+		return 1;
 	else if (!strncmp(section, "peer", 4))
 		read_peer(reader, section, name, value);
 	else
@@ -326,43 +385,106 @@ static void check_whole(struct reader *reader)
 		check_peer(reader, &config->peers[i]);
 }
 
-int config_read(FILE *text, const char *file, FILE *say, struct config *ret_config)
+static void begin_file(struct reader *reader, FILE *text, const char *file)
 {
-	struct config config = { .epoch = 1 };
-	struct reader reader = { .config = &config, .file = file, .text = text, .say = say };
+	*reader = (struct reader){ .config = reader->config,
+				   .in_cluster = reader->in_cluster,
+				   .say = reader->say,
+				   .errors = reader->errors,
+				   .text = text,
+				   .file = file };
+}
+
+static void read_file(struct reader *reader, FILE *text, const char *file)
+{
 	int bad_line;
 
+	begin_file(reader, text, file);
 	ini_allow_multiline = 0;
 	ini_max_line = LINE_MAX_BYTES;
 	ini_use_stack = 0;
-	bad_line = ini_parse_stream(next_line, &reader, on_key, &reader);
+	bad_line = ini_parse_stream(next_line, reader, on_key, reader);
 	if (bad_line > 0) {
-		reader.line = bad_line;
-		complain(&reader, "this is neither [SECTION] nor KEY = VALUE");
+		reader->line = bad_line;
+		complain(reader, "this is neither [SECTION] nor KEY = VALUE");
 	} else if (bad_line < 0) {
-		complain_file(&reader, "cannot be read");
+		complain_file(reader, "cannot be read");
 	}
-	if (!reader.errors)
-		check_whole(&reader);
-	if (reader.errors)
+}
+
+static int finish(struct reader *reader, const char *file, struct config *ret_config)
+{
+	reader->file = file;
+	if (!reader->errors && !reader->in_cluster)
+		check_whole(reader);
+	if (reader->errors)
 		return -EINVAL;
-	*ret_config = config;
+	*ret_config = *reader->config;
 	return 0;
 }
 
-int config_load(const char *file, FILE *say, struct config *ret_config)
+int config_read(FILE *text, const char *file, FILE *say, struct config *ret_config)
+{
+	struct config config = { .epoch = 1 };
+	struct reader reader = { .config = &config, .say = say };
+
+	read_file(&reader, text, file);
+	return finish(&reader, file, ret_config);
+}
+
+/* ---- files ---- */
+
+static int read_named(struct reader *reader, const char *file)
 {
 	FILE *text = fopen(file, "re");
 	int err;
 
 	if (!text) {
 		err = -errno;
-		fprintf(say, "%s: error: %s\n", file, strerror(errno));
+		fprintf(reader->say, "%s: error: %s\n", file, strerror(errno));
 		return err;
 	}
-	err = config_read(text, file, say, ret_config);
+	read_file(reader, text, file);
 	fclose(text);
+	return 0;
+}
+
+static int is_conf(const struct dirent *entry)
+{
+	const char *dot = strrchr(entry->d_name, '.');
+
+	return *entry->d_name != '.' && dot && !strcmp(dot, ".conf");
+}
+
+static int read_folder(struct reader *reader, const char *folder)
+{
+	struct dirent **entries;
+	int nr = scandir(folder, &entries, is_conf, alphasort), err = 0;
+	char path[PATH_MAX + 256];
+
+	if (nr < 0)
+		return errno == ENOENT ? 0 : -errno;
+	for (int i = 0; i < nr; i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
+		err = err ?: read_named(reader, path);
+		free(entries[i]);
+	}
+	free(entries);
 	return err;
+}
+
+int config_load(const char *file, bool in_cluster, FILE *say, struct config *ret_config)
+{
+	struct config config = { .epoch = 1 };
+	struct reader reader = { .config = &config, .say = say, .in_cluster = in_cluster };
+	char folder[PATH_MAX];
+	int err = 0;
+
+	snprintf(folder, sizeof(folder), "%s.d", file);
+	if (!in_cluster || !access(file, F_OK))
+		err = read_named(&reader, file);
+	err = err ?: read_folder(&reader, folder);
+	return err ?: finish(&reader, file, ret_config);
 }
 
 static void warn_if_readable(const char *file, FILE *text, FILE *say)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* agent/config.h - what /etc/dvmm/agent.conf says. */
+/* agent/config.h - what /etc/dvmm/agent.conf and agent.conf.d say. */
 #ifndef AGENT_CONFIG_H
 #define AGENT_CONFIG_H
 
@@ -25,6 +25,8 @@ struct config {
 	bool has_cluster_uuid;
 	char key_file[CONFIG_PATH_SIZE];
 	uint32_t epoch;
+	uint32_t lost_after_ms; /* of links; 0: the kernel's choice */
+	char metrics[CONFIG_PATH_SIZE]; /* ADDRESS:PORT, :PORT or a path; empty: nowhere */
 	char slice_program[CONFIG_PATH_SIZE]; /* empty: beside the agent */
 	struct config_node peers[DVMM_MAX_NODES];
 	uint32_t nr_peers;
@@ -40,8 +42,14 @@ struct config {
  */
 int config_read(FILE *text, const char *file, FILE *say, struct config *ret_config);
 
-/** config_load() - config_read() of a file by name. -errno when it cannot be opened (said) */
-int config_load(const char *file, FILE *say, struct config *ret_config);
+/**
+ * config_load() - config_read() of @file and then of all @file.d/NAME.conf, in the order of their names
+ * @in_cluster: nodes and keys are the cluster's (agent/cluster); @file need not be there
+ *
+ * What a later file says counts.
+ * Return: 0 or -errno, said
+ */
+int config_load(const char *file, bool in_cluster, FILE *say, struct config *ret_config);
 
 /** config_load_key() - the cluster key: 64 hexadecimal digits in @config->key_file */
 int config_load_key(const struct config *config, FILE *say, uint8_t ret_key[DVMM_KEY_SIZE]);

@@ -80,6 +80,23 @@ static int level_of(uint32_t kind)
 	}
 }
 
+/* In the journal it is found by node and VM. */
+static void log_event(struct agent *agent, const struct dvmm_event *event)
+{
+	bool is_other = event->node_id != agent->config.self.id;
+	struct dvmm_vm_get vm;
+	char number[16];
+	struct log_about about = {
+		.event = dvmm_event_word(event->kind),
+		.peer = is_other ? config_node_name(&agent->config, event->node_id, number) : NULL,
+		.vm_id = event->vm_id,
+	};
+
+	if (event->vm_id && !dvmm_vm_next(agent->control, event->vm_id, &vm) && vm.vm_id == event->vm_id)
+		about.vm = vm.out_name;
+	log_with(level_of(event->kind), &about, "%s: %s", about.event, event->text);
+}
+
 /* Of an old wish only the VM can tell whether it still stands. */
 static void act_on(struct agent *agent, const struct dvmm_event *event, bool is_history)
 {
@@ -97,7 +114,7 @@ static void on_event(const struct dvmm_event *event, void *arg)
 
 	keep(agent->events, event);
 	if (!is_history)
-		log_line(level_of(event->kind), "%s: %s", dvmm_event_word(event->kind), event->text);
+		log_event(agent, event);
 	server_broadcast(agent, json);
 	json_decref(json);
 	act_on(agent, event, is_history);

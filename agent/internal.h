@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <sys/socket.h>
 #include <systemd/sd-event.h>
+#include "cluster/cluster.h"
 #include "config.h"
 #include "log.h"
 #include "rpc.h"
@@ -15,7 +16,8 @@
 struct agent {
 	struct config config;
 	sd_event *loop;
-	int control; /* /dev/dvmm/control */
+	int control; /* /dev/dvmm/control; -1: without the kernel modules, see kmod_start() */
+	sd_event_source *kernel_timer;
 	int link_fds[DVMM_MAX_NODES]; /* by node id; -1: none. Each keeps its link */
 	struct events *events;
 	struct slices *slices;
@@ -24,13 +26,26 @@ struct agent {
 	struct kept_vm *kept_vms;
 	struct vmm *vmms;
 	struct later *laters;
+	struct cluster *cluster; /* NULL: the nodes are those of the configuration file */
+	struct metrics *metrics;
+	char local_metrics[CONFIG_PATH_SIZE]; /* what the files say, if the cluster does not */
 };
 
 /* kmod.c: the node and its links in the kernel. Failures are logged. */
-int kmod_open(struct agent *agent);
-int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE]);
-int kmod_add_links(struct agent *agent);
+/**
+ * kmod_start() - make this host a node
+ *
+ * A node of a cluster goes on without the kernel modules, and looks for them now and then.
+ */
+int kmod_start(struct agent *agent);
+int kmod_add_link(struct agent *agent, const struct config_node *peer);
+void kmod_drop_link(struct agent *agent, uint32_t node_id);
 void kmod_close(struct agent *agent);
+
+/* links.c: fds of links that systemd keeps while the agent restarts. */
+void links_take_stored(struct agent *agent, bool is_same_node); /* what fits the configuration, into link_fds */
+void links_store(uint32_t node_id, int fd);
+void links_drop(struct agent *agent, uint32_t node_id, int fd); /* waits until it has ended */
 
 /* events.c: kernel events, the last NR_EVENTS_KEPT of them. */
 int events_start(struct agent *agent);
@@ -47,22 +62,14 @@ int server_start(struct agent *agent, const char *path);
 void server_stop(struct agent *agent);
 void server_broadcast(struct agent *agent, json_t *event); /* to all followers */
 
-struct client;
-struct request;
-struct later;
-/**
- * client_answer() - send the answer that was to come later; its next request is read then
- * @result: a reference, which it takes, or NULL after request_fail()
- */
-void client_answer(struct client *client, struct request *request, json_t *result);
-
 /**
  * struct request - a call of a method
  * @params: an object
  * @peer: who asks
  * @fd: set by the method: goes to the caller with the answer and is then closed
  * @follow: set by the method: this client wants events from now on
- * @later: set by request_later(): the answer comes later
+ * @client: for request_defer(); NULL: it cannot wait
+ * @is_deferred: by request_defer()
  * @code, @message: set by request_fail()
  */
 struct request {
@@ -71,7 +78,8 @@ struct request {
 	struct ucred peer;
 	int fd;
 	bool follow;
-	struct later *later;
+	struct client *client;
+	bool is_deferred;
 	const char *code;
 	char message[512];
 };
@@ -81,6 +89,22 @@ __attribute__((format(printf, 3, 4)))
 json_t *request_fail(struct request *request, const char *code, const char *format, ...);
 /** request_fail_errno() - the same for a negative errno: "@what: why" */
 json_t *request_fail_errno(struct request *request, int err, const char *what);
+
+/**
+ * request_defer() - the answer comes later, by one of the next two; the method returns NULL
+ *
+ * Requests of the same client wait for it.
+ */
+struct deferred *request_defer(struct request *request);
+/** deferred_answer() - @result: taken over; NULL after request_fail(@request) */
+void deferred_answer(struct deferred *deferred, struct request *request, json_t *result);
+/** deferred_done() - the same as a cluster_done */
+void deferred_done(void *deferred, json_t *result, const struct cluster_error *error);
+/** deferred_is_wanted() - is the caller still there? */
+bool deferred_is_wanted(const struct deferred *deferred);
+/** request_of_peer() - the agent of another node calls a method; a cluster_ops.call */
+json_t *request_of_peer(void *agent, const char *method, json_t *params,
+			struct cluster_error *error);
 
 /* later.c: what would keep the loop waiting */
 /**
@@ -93,11 +117,12 @@ json_t *request_fail_errno(struct request *request, int err, const char *what);
 json_t *request_later(struct request *request, int (*work)(void *arg),
 		      json_t *(*answer)(struct request *request, void *arg, int err),
 		      const void *arg, size_t size);
-void later_set_client(struct later *later, struct client *client); /* NULL: has gone */
 void later_stop(struct agent *agent); /* waits for all of them */
 
-/* Methods return a new reference, or NULL after request_fail() or request_later(). */
-#define METHOD(function, name, params, result) json_t *method_##function(struct request *request);
+/* Methods return a new reference, or NULL after request_fail(), request_defer() or request_later().
+ */
+#define METHOD(function, name, access, params, result)                                             \
+	json_t *method_##function(struct request *request);
 #include "rpc.tbl.h"
 #undef METHOD
 
@@ -112,6 +137,18 @@ void vmms_add(struct agent *agent, uint32_t vm_id, const struct ucred *peer);
 /** vmms_end() - the VM is dead: end its VMM, if it took the VM from this agent */
 void vmms_end(struct agent *agent, uint32_t vm_id);
 void vmms_forget(struct agent *agent); /* they go on without the agent */
+
+/* members.c: this node as one of a cluster. */
+/** members_open() - -ENOENT: in none. Errors are said on stderr */
+int members_open(struct agent *agent, const char *state);
+int members_start(struct agent *agent);
+
+/* metrics.c: counters for Prometheus, by HTTP. */
+/** metrics_start() - at agent->config.metrics, if that is not empty; instead of where it was */
+int metrics_start(struct agent *agent);
+/** metrics_check() - could it be there? 0 or -errno */
+int metrics_check(struct agent *agent, const char *where);
+void metrics_stop(struct agent *agent);
 
 /* vm.c */
 /** vm_find() - a VM of this node by name, UUID or id. -ENOENT or other -errno */

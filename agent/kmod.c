@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
+#include <time.h>
 #include <unistd.h>
 #include "internal.h"
 
@@ -11,13 +12,20 @@
 static const sd_id128_t application =
 	SD_ID128_MAKE(d7, 1c, 5e, 0a, 93, 44, 4b, 0f, 8a, 61, 27, e5, 70, 3d, 19, c8);
 
-int kmod_open(struct agent *agent)
+#define LOOK_EVERY_US 2000000
+
+static bool is_not_loaded(int err)
+{
+	return err == -ENOENT || err == -ENXIO || err == -ENODEV;
+}
+
+static int open_control(struct agent *agent)
 {
 	int fd = dvmm_control_open(O_NONBLOCK);
 
-	if (fd == -ENOENT || fd == -ENXIO || fd == -ENODEV)
-		log_error("no " DVMM_CONTROL_PATH ": the kernel modules are not loaded (modprobe dvmm-vcpu)");
-	else if (fd == -EACCES || fd == -EPERM)
+	if (is_not_loaded(fd))
+		return fd;
+	if (fd == -EACCES || fd == -EPERM)
 		log_error("cannot open " DVMM_CONTROL_PATH ": the agent must run as root");
 	else if (fd < 0)
 		log_error("cannot open " DVMM_CONTROL_PATH ": %s", strerror(-fd));
@@ -57,7 +65,7 @@ static bool is_set_so(int control, const struct dvmm_node_set *set)
 }
 
 /* Always set: the key may be new. Only while links are open it cannot be. */
-int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
+static int set_node_with(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 {
 	const struct config *config = &agent->config;
 	struct dvmm_node_set set = {
@@ -72,10 +80,11 @@ int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 	strcpy(set.name, config->self.name);
 	memcpy(set.cluster_uuid, config->cluster_uuid, DVMM_UUID_SIZE);
 	memcpy(set.key, key, DVMM_KEY_SIZE);
+	links_take_stored(agent, is_set_so(agent->control, &set));
 	err = dvmm_node_set(agent->control, &set);
 	explicit_bzero(set.key, DVMM_KEY_SIZE);
 	if (err == -EBUSY && is_set_so(agent->control, &set)) {
-		log_warning("the node is set up already and has links: another agent, or VMs in use");
+		log_notice("the node is set up already and has links: of the agent before, or of another one");
 		err = 0;
 	}
 	if (err)
@@ -83,28 +92,53 @@ int kmod_set_node(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 	return err;
 }
 
-static int add_link(struct agent *agent, const struct config_node *peer)
+static int set_node(struct agent *agent)
 {
-	struct dvmm_link_add add = { .node_id = peer->id, .addr = peer->addr };
+	uint8_t key[DVMM_KEY_SIZE];
+	int err;
+
+	if (agent->cluster)
+		err = cluster_load_key(agent->cluster, key);
+	else
+		err = config_load_key(&agent->config, stderr, key);
+	if (err)
+		log_error("cannot read the cluster's key: %s", strerror(-err));
+	else
+		err = set_node_with(agent, key);
+	explicit_bzero(key, sizeof(key));
+	return err;
+}
+
+int kmod_add_link(struct agent *agent, const struct config_node *peer)
+{
+	struct dvmm_link_add add = {
+		.node_id = peer->id,
+		.lost_after_ms = agent->config.lost_after_ms,
+		.addr = peer->addr,
+	};
 	int fd;
 
+	if (agent->link_fds[peer->id] >= 0) /* it was stored */
+		return 0;
 	strcpy(add.name, peer->name);
 	fd = dvmm_link_add(agent->control, &add);
 	if (fd == -EEXIST || fd == -EBUSY)
-		log_error("link to %s: another process holds it (does an agent run already?)", peer->name);
+		log_error("link to %s: another process holds it (does an agent run already?)",
+			  peer->name);
 	else if (fd < 0)
 		log_error("cannot add the link to %s: %s", peer->name, strerror(-fd));
 	if (fd < 0)
 		return fd;
 	agent->link_fds[peer->id] = fd;
+	links_store(peer->id, fd);
 	return 0;
 }
 
 /* A link that is lost comes up again by itself when its node is back. */
-int kmod_add_links(struct agent *agent)
+static int add_links(struct agent *agent)
 {
 	for (uint32_t i = 0; i < agent->config.nr_peers; i++) {
-		int err = add_link(agent, &agent->config.peers[i]);
+		int err = kmod_add_link(agent, &agent->config.peers[i]);
 
 		if (err)
 			return err;
@@ -112,8 +146,59 @@ int kmod_add_links(struct agent *agent)
 	return 0;
 }
 
+void kmod_drop_link(struct agent *agent, uint32_t node_id)
+{
+	if (agent->link_fds[node_id] < 0)
+		return;
+	links_drop(agent, node_id, agent->link_fds[node_id]);
+	agent->link_fds[node_id] = -1;
+}
+
+/* ---- with the kernel modules, or until they come ---- */
+
+static int take_kernel(struct agent *agent)
+{
+	return set_node(agent) ?: events_start(agent) ?: add_links(agent);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct agent *agent = arg;
+	int err = open_control(agent);
+
+	(void)usec;
+	if (is_not_loaded(err)) {
+		sd_event_source_set_time_relative(source, LOOK_EVERY_US);
+		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	err = err ?: take_kernel(agent);
+	if (err < 0)
+		return sd_event_exit(agent->loop, err);
+	log_notice("the kernel modules are there: node %s is ready", agent->config.self.name);
+	return 0;
+}
+
+int kmod_start(struct agent *agent)
+{
+	int err = open_control(agent);
+
+	if (is_not_loaded(err) && agent->cluster) {
+		log_warning("no " DVMM_CONTROL_PATH
+			    ": the kernel modules are not loaded (modprobe dvmm-vcpu)");
+		log_warning("this node takes part in the cluster, but has no links and no VMs");
+		return sd_event_add_time_relative(agent->loop, &agent->kernel_timer,
+						  CLOCK_MONOTONIC, LOOK_EVERY_US, 0, on_look,
+						  agent);
+	}
+	if (is_not_loaded(err))
+		log_error("no " DVMM_CONTROL_PATH
+			  ": the kernel modules are not loaded (modprobe dvmm-vcpu)");
+	return err ?: take_kernel(agent);
+}
+
 void kmod_close(struct agent *agent)
 {
+	sd_event_source_disable_unref(agent->kernel_timer);
 	for (int id = 0; id < DVMM_MAX_NODES; id++)
 		if (agent->link_fds[id] >= 0)
 			close(agent->link_fds[id]);

@@ -16,7 +16,7 @@
 struct later {
 	struct later *next;
 	struct agent *agent;
-	struct client *client; /* NULL: has gone */
+	struct deferred *deferred;
 	sd_event_source *source;
 	pthread_t thread;
 	int done_fd;
@@ -61,9 +61,8 @@ static int on_done(sd_event_source *source, int fd, uint32_t revents, void *arg)
 	(void)fd;
 	(void)revents;
 	remove_later(later);
-	if (later->client)
-		client_answer(later->client, &request,
-			      later->answer(&request, later->arg, later->err));
+	deferred_answer(later->deferred, &request, deferred_is_wanted(later->deferred) ?
+			later->answer(&request, later->arg, later->err) : NULL);
 	free_later(later);
 	return 0;
 }
@@ -107,13 +106,8 @@ json_t *request_later(struct request *request, int (*work)(void *arg),
 	}
 	later->next = request->agent->laters;
 	request->agent->laters = later;
-	request->later = later;
+	later->deferred = request_defer(request);
 	return NULL;
-}
-
-void later_set_client(struct later *later, struct client *client)
-{
-	later->client = client;
 }
 
 void later_stop(struct agent *agent)
@@ -121,7 +115,10 @@ void later_stop(struct agent *agent)
 	while (agent->laters) {
 		struct later *later = agent->laters;
 
+		struct request request = { .agent = agent, .fd = -1 };
+
 		remove_later(later);
+		deferred_answer(later->deferred, &request, NULL);
 		free_later(later);
 	}
 }

@@ -15,7 +15,9 @@
  *
  * RPC_VMM_SOCKET is for VMMs, which group kvm may start: vm.open and vm.take only.
  *
- * METHOD(function, name, parameters, what the answer is) is in rpc.tbl.h.
+ * Agents of other nodes speak the same over TLS (agent/cluster); no fds and no events there.
+ *
+ * The methods are in rpc.tbl.h.
  */
 #ifndef AGENT_RPC_H
 #define AGENT_RPC_H

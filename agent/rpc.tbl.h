@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* agent/rpc.tbl.h - methods of the agent's socket.
- * METHOD(function, name, parameters, what the answer is)
+ * METHOD(function, name, who may call it, parameters, what the answer is)
+ *
+ * LOCAL: on RPC_SOCKET; VMMS: also on RPC_VMM_SOCKET; PEERS: also agents of other nodes.
+ * NO_KERNEL: without the kernel modules too.
  */
-METHOD(node_info, "node.info", "", "this node")
-METHOD(node_list, "node.list", "", "nodes of the cluster as configured here")
-METHOD(link_list, "link.list", "", "links of this node")
-METHOD(vm_list, "vm.list", "", "VMs with a part on this node")
-METHOD(vm_info, "vm.info", "vm (name, UUID or id)", "one VM")
-METHOD(vm_create, "vm.create",
+METHOD(node_info, "node.info", LOCAL | PEERS, "", "this node")
+METHOD(node_list, "node.list", LOCAL | PEERS | NO_KERNEL, "", "nodes of the cluster as configured here")
+METHOD(link_list, "link.list", LOCAL | PEERS, "", "links of this node")
+METHOD(vm_list, "vm.list", LOCAL | PEERS, "", "VMs with a part on this node")
+METHOD(vm_info, "vm.info", LOCAL | PEERS, "vm (name, UUID or id)", "one VM")
+METHOD(vm_create, "vm.create", LOCAL,
        "name?, uuid?, places: [{vcpu?, node}], home?, homes?: [{start, bytes, node}], budgets?: [{node, size}], keep?",
        "the VM, and its fd")
-METHOD(vm_open, "vm.open", "vm (kept)", "the fd of its device, for a VMM")
-METHOD(vm_take, "vm.take", "vm (kept)", "the fd that owns it; the agent no longer keeps it")
-METHOD(vm_drop, "vm.drop", "vm", "whether it was kept; it ends")
-METHOD(vcpu_list, "vcpu.list", "vm?", "vCPUs")
-METHOD(mem_list, "mem.list", "vm?", "memory objects")
-METHOD(mem_top, "mem.top", "vm", "pages that nodes fight over, hottest first")
-METHOD(mem_budget, "mem.budget", "vm, size? (as 200M, none, default)", "budget and resident bytes on this node")
-METHOD(mem_rehome, "mem.rehome", "vm, node, mem?, extent? (first or first-last), from?", "what has moved")
-METHOD(stat_list, "stat.list", "object? (node, link or a VM), node? (of the link)", "counters")
-METHOD(event_list, "event.list", "vm?", "recent events")
-METHOD(event_follow, "event.follow", "", "recent events; later ones follow")
+METHOD(vm_open, "vm.open", LOCAL | VMMS, "vm (kept)", "the fd of its device, for a VMM")
+METHOD(vm_take, "vm.take", LOCAL | VMMS, "vm (kept)", "the fd that owns it; the agent no longer keeps it")
+METHOD(vm_drop, "vm.drop", LOCAL, "vm", "whether it was kept; it ends")
+METHOD(vcpu_list, "vcpu.list", LOCAL | PEERS, "vm?", "vCPUs")
+METHOD(mem_list, "mem.list", LOCAL | PEERS, "vm?", "memory objects")
+METHOD(mem_top, "mem.top", LOCAL | PEERS, "vm", "pages that nodes fight over, hottest first")
+METHOD(mem_budget, "mem.budget", LOCAL, "vm, size? (as 200M, none, default)", "budget and resident bytes on this node")
+METHOD(mem_rehome, "mem.rehome", LOCAL, "vm, node, mem?, extent? (first or first-last), from?", "what has moved")
+METHOD(stat_list, "stat.list", LOCAL | PEERS, "object? (node, link or a VM), node? (of the link)", "counters")
+METHOD(event_list, "event.list", LOCAL | PEERS, "vm?", "recent events")
+METHOD(event_follow, "event.follow", LOCAL, "", "recent events; later ones follow")
+METHOD(cluster_info, "cluster.info", LOCAL | PEERS | NO_KERNEL, "", "the cluster that this node is in")
+METHOD(cluster_status, "cluster.status", LOCAL | NO_KERNEL, "", "its nodes: who answers, with which version of the configuration")
+METHOD(cluster_settings, "cluster.settings", LOCAL | PEERS | NO_KERNEL, "", "settings of all nodes")
+METHOD(cluster_set, "cluster.set", LOCAL | NO_KERNEL, "setting, value (default: as if never set)", "the new version")
+METHOD(cluster_token, "cluster.token", LOCAL | NO_KERNEL, "ttl? (seconds; 600)", "a token for one join")
+METHOD(cluster_remove, "cluster.remove", LOCAL | NO_KERNEL, "node", "the new version")
+METHOD(node_call, "node.call", LOCAL | NO_KERNEL, "node, method, params?", "what the method of that node's agent answers")

@@ -31,12 +31,21 @@ struct client {
 	sd_event_source *source;
 	int fd;
 	bool follows;
-	struct later *later; /* its request that has no answer yet */
 	struct line *first_line, **last_line;
 	size_t unsent;
+	struct deferred *deferred; /* that the client waits for; NULL: none */
+	bool in_lines, has_failed;
 	size_t nr_read;
 	char read[RPC_LINE_MAX];
 };
+
+/* An answer that is not there yet. */
+struct deferred {
+	struct client *client; /* NULL: it has gone */
+};
+
+/* Who calls. */
+enum { LOCAL = 1, VMMS = 2, PEERS = 4, NO_KERNEL = 8 };
 
 struct server {
 	struct agent *agent;
@@ -50,14 +59,13 @@ struct server {
 
 static const struct {
 	const char *name;
+	unsigned int access;
 	json_t *(*call)(struct request *request);
 } methods[] = {
-#define METHOD(function, name, params, result) { name, method_##function },
+#define METHOD(function, name, access, params, result) { name, access, method_##function },
 #include "rpc.tbl.h"
 #undef METHOD
 };
-
-static const char *const methods_for_vmms[] = { "vm.open", "vm.take" };
 
 /* ---- calls ---- */
 
@@ -96,39 +104,56 @@ static const char *code_of(int err)
 json_t *request_fail_errno(struct request *request, int err, const char *what)
 {
 	if (err == -ENOTTY)
-		return request_fail(request, RPC_FAILED,
-				    "%s: not known to the loaded kernel modules (modprobe dvmm-vcpu)", what);
+		return request_fail(
+			request, RPC_FAILED,
+			"%s: not known to the loaded kernel modules (modprobe dvmm-vcpu)", what);
 	return request_fail(request, code_of(err), "%s: %s", what, strerror(-err));
 }
 
-static bool is_for_vmms(const char *name)
+static json_t *call_method(struct request *request, const char *name, unsigned int who)
 {
-	for (size_t i = 0; i < sizeof(methods_for_vmms) / sizeof(methods_for_vmms[0]); i++)
-		if (!strcmp(methods_for_vmms[i], name))
-			return true;
-	return false;
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (strcmp(methods[i].name, name))
+			continue;
+		if (!(methods[i].access & who))
+			break;
+		if (request->agent->control < 0 && !(methods[i].access & NO_KERNEL))
+			return request_fail(
+				request, RPC_FAILED,
+				"%s: the kernel modules are not loaded (modprobe dvmm-vcpu)",
+				request->agent->config.self.name);
+		return methods[i].call(request);
+	}
+	if (who == LOCAL)
+		return request_fail(request, RPC_INVALID, "%s: no such method", name);
+	return request_fail(request, RPC_DENIED, "%s: not for %s", name,
+			    who == VMMS ? "VMMs" : "other nodes");
 }
 
-static json_t *call_method(struct request *request, const char *name, bool by_vmm)
-{
-	if (by_vmm && !is_for_vmms(name))
-		return request_fail(request, RPC_DENIED, "%s: not for VMMs", name);
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (!strcmp(methods[i].name, name))
-			return methods[i].call(request);
-	return request_fail(request, RPC_INVALID, "%s: no such method", name);
-}
-
-static json_t *call(struct request *request, json_t *call, bool by_vmm)
+static json_t *call(struct request *request, json_t *call, unsigned int who)
 {
 	const char *method = json_string_value(json_object_get(call, "method"));
 
 	request->params = json_object_get(call, "params");
 	if (!method)
-		return request_fail(request, RPC_INVALID, "a request is a JSON object with a method");
+		return request_fail(request, RPC_INVALID,
+				    "a request is a JSON object with a method");
 	if (request->params && !json_is_object(request->params))
 		return request_fail(request, RPC_INVALID, "params must be an object");
-	return call_method(request, method, by_vmm);
+	return call_method(request, method, who);
+}
+
+json_t *request_of_peer(void *agent, const char *method, json_t *params,
+			struct cluster_error *error)
+{
+	struct request request = { .agent = agent, .params = params, .fd = -1 };
+	json_t *result = call_method(&request, method, PEERS);
+
+	if (!result) {
+		error->code = request.code;
+		snprintf(error->why, sizeof(error->why), "%.440s", request.message);
+	}
+	return result;
 }
 
 /* ---- sending ---- */
@@ -148,8 +173,8 @@ static void close_client(struct client *client)
 		place = &(*place)->next;
 	*place = client->next;
 	client->server->nr_clients--;
-	if (client->later)
-		later_set_client(client->later, NULL);
+	if (client->deferred)
+		client->deferred->client = NULL;
 	while (client->first_line) {
 		struct line *line = client->first_line;
 
@@ -212,8 +237,7 @@ static int update_wanted(struct client *client)
 {
 	bool is_full = client->nr_read == sizeof(client->read);
 
-	return sd_event_source_set_io_events(client->source,
-					     (is_full ? 0 : EPOLLIN) |
+	return sd_event_source_set_io_events(client->source, (is_full ? 0 : EPOLLIN) |
 					     (client->first_line ? EPOLLOUT : 0));
 }
 
@@ -259,7 +283,7 @@ void server_broadcast(struct agent *agent, json_t *event)
 
 /* ---- receiving ---- */
 
-static int send_answer(struct client *client, struct request *request, json_t *result)
+static int queue_answer(struct client *client, struct request *request, json_t *result)
 {
 	json_t *line;
 	int err;
@@ -267,8 +291,8 @@ static int send_answer(struct client *client, struct request *request, json_t *r
 	if (result)
 		line = json_pack("{s:o}", "result", result);
 	else
-		line = json_pack("{s:{s:s, s:s}}", "error", "code", request->code,
-				 "message", request->message);
+		line = json_pack("{s:{s:s, s:s}}", "error", "code", request->code, "message",
+				 request->message);
 	err = line ? queue_json(client, line, request->fd) : -ENOMEM;
 	client->follows |= request->follow;
 	json_decref(line);
@@ -277,7 +301,7 @@ static int send_answer(struct client *client, struct request *request, json_t *r
 
 static int answer(struct client *client, const char *text, size_t len)
 {
-	struct request request = { .agent = client->server->agent, .fd = -1 };
+	struct request request = { .agent = client->server->agent, .fd = -1, .client = client };
 	json_error_t error;
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	socklen_t peer_size = sizeof(request.peer);
@@ -285,22 +309,19 @@ static int answer(struct client *client, const char *text, size_t len)
 	int err = 0;
 
 	getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &request.peer, &peer_size);
-	result = call(&request, json, client->server->for_vmms);
-	client->later = request.later;
-	if (request.later)
-		later_set_client(request.later, client);
-	else
-		err = send_answer(client, &request, result);
+	result = call(&request, json, client->server->for_vmms ? VMMS : LOCAL);
+	if (!request.is_deferred)
+		err = queue_answer(client, &request, result);
 	json_decref(json);
 	return err;
 }
 
 /* Up to one whose answer comes later. */
-static int answer_lines(struct client *client)
+static int answer_whole_lines(struct client *client)
 {
 	char *end;
 
-	while (!client->later && (end = memchr(client->read, '\n', client->nr_read))) {
+	while (!client->deferred && (end = memchr(client->read, '\n', client->nr_read))) {
 		size_t len = end + 1 - client->read;
 		int err = answer(client, client->read, len);
 
@@ -309,19 +330,63 @@ static int answer_lines(struct client *client)
 		client->nr_read -= len;
 		memmove(client->read, end + 1, client->nr_read);
 	}
-	return client->nr_read == sizeof(client->read) && !client->later ? -EMSGSIZE : 0;
+	return client->nr_read == sizeof(client->read) && !client->deferred ? -EMSGSIZE :
+									      update_wanted(client);
 }
 
-void client_answer(struct client *client, struct request *request, json_t *result)
+static int answer_lines(struct client *client)
 {
 	int err;
 
-	client->later = NULL;
-	err = send_answer(client, request, result);
-	if (!err)
-		err = answer_lines(client) ?: update_wanted(client);
-	if (err < 0)
+	client->in_lines = true;
+	err = answer_whole_lines(client);
+	client->in_lines = false;
+	return client->has_failed ? -EPIPE : err;
+}
+
+struct deferred *request_defer(struct request *request)
+{
+	struct deferred *deferred = malloc(sizeof(*deferred));
+
+	if (!deferred)
+		abort();
+	deferred->client = request->client;
+	request->client->deferred = deferred;
+	request->is_deferred = true;
+	return deferred;
+}
+
+bool deferred_is_wanted(const struct deferred *deferred)
+{
+	return deferred->client;
+}
+
+void deferred_answer(struct deferred *deferred, struct request *request, json_t *result)
+{
+	struct client *client = deferred->client;
+	int err;
+
+	free(deferred);
+	if (!client) {
+		json_decref(result);
+		return;
+	}
+	client->deferred = NULL;
+	err = queue_answer(client, request, result);
+	/* Its next line has to wait while this one is still being answered. */
+	if (client->in_lines)
+		client->has_failed |= err < 0;
+	else if (err < 0 || answer_lines(client) < 0)
 		close_client(client);
+}
+
+void deferred_done(void *deferred, json_t *result, const struct cluster_error *error)
+{
+	struct request request = { .fd = -1 };
+
+	if (!result)
+		request_fail(&request, error->code ? error->code : RPC_FAILED, "%s", error->why);
+	deferred_answer(deferred, &request, json_incref(result));
 }
 
 static int receive(struct client *client)
@@ -334,7 +399,7 @@ static int receive(struct client *client)
 	if (!nr)
 		return -EPIPE;
 	client->nr_read += nr;
-	return answer_lines(client) ?: update_wanted(client);
+	return answer_lines(client);
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t revents, void *arg)
@@ -458,7 +523,8 @@ static int start(struct agent *agent, const char *path, bool for_vmms, struct se
 	strcpy(server->path, path);
 	if (for_vmms)
 		give_to_kvm_group(path);
-	err = sd_event_add_io(agent->loop, &server->source, server->fd, EPOLLIN, on_connect, server);
+	err = sd_event_add_io(agent->loop, &server->source, server->fd, EPOLLIN, on_connect,
+			      server);
 	if (err < 0)
 		goto close_socket;
 	*ret_server = server;

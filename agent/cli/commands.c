@@ -149,6 +149,46 @@ static const struct column event_columns[] = {
 	{ 0 },
 };
 
+static const struct column cluster_columns[] = {
+	{ "cluster", "Cluster", LOOK_TEXT, 0 },
+	{ "uuid", "UUID", LOOK_TEXT, 0 },
+	{ "version", "Version", LOOK_NUMBER, 0 },
+	{ "nodes", "Nodes", LOOK_NUMBER, 0 },
+	{ "node", "This node", LOOK_TEXT, 0 },
+	{ "api", "Agents come to", LOOK_TEXT, 0 },
+	{ "takes_in", "Makes tokens", LOOK_TEXT, 0 },
+	{ 0 },
+};
+
+static const struct column status_columns[] = {
+	{ "node", "NODE", LOOK_TEXT, 0 },
+	{ "id", "ID", LOOK_NUMBER, 0 },
+	{ "state", "STATE", LOOK_STATE, 0 },
+	{ "version", "VERSION", LOOK_NUMBER, 0 },
+	{ "address", "LINKS", LOOK_TEXT, 0 },
+	{ "api", "AGENT", LOOK_TEXT, 0 },
+	{ "reason", "REASON", LOOK_PROSE, 0 },
+	{ 0 },
+};
+
+static const struct column setting_columns[] = {
+	{ "setting", "SETTING", LOOK_TEXT, 0 },
+	{ "value", "VALUE", LOOK_TEXT, 0 },
+	{ "help", "HELP", LOOK_PROSE, 0 },
+	{ 0 },
+};
+
+static const struct column token_columns[] = {
+	{ "token", "Token", LOOK_TEXT, 0 },
+	{ "valid_s", "Good for (s)", LOOK_NUMBER, 0 },
+	{ 0 },
+};
+
+static const struct column version_columns[] = {
+	{ "version", "Version", LOOK_NUMBER, 0 },
+	{ 0 },
+};
+
 const struct command commands[] = {
 	{ "node", "list", "", "Nodes of the cluster, as configured on this node", "node.list",
 	  { NULL }, 0, node_columns, 0 },
@@ -184,6 +224,21 @@ const struct command commands[] = {
 	  { "object", "node" }, 0, stat_columns, 0, 2 },
 	{ "event", "list", "[VM]", "What happened; with --follow also what happens", "event.list",
 	  { "vm" }, 0, event_columns, COMMAND_FOLLOW },
+	{ "cluster", "init", "[--name NAME] [--address ADDRESS] [OPTION...]",
+	  "Make this host the first node of a cluster (dvmm cluster init --help)", NULL, { NULL }, 0, NULL, 0 },
+	{ "cluster", "token", "[--ttl SECONDS]", "Make a token for one host that shall join", "cluster.token",
+	  { NULL }, 0, token_columns, COMMAND_ONE, 0, { "ttl" } },
+	{ "cluster", "join", "TOKEN [--address ADDRESS] [OPTION...]",
+	  "Make this host a node of the cluster that TOKEN is of (dvmm cluster join --help)", NULL, { NULL }, 0, NULL, 0 },
+	{ "cluster", "info", "", "The cluster that this node is in", "cluster.info", { NULL }, 0, cluster_columns,
+	  COMMAND_ONE },
+	{ "cluster", "list", "", "Its nodes: who answers, and with which version of the configuration",
+	  "cluster.status", { NULL }, 0, status_columns, 0 },
+	{ "cluster", "settings", "", "Settings of all nodes", "cluster.settings", { NULL }, 0, setting_columns, 0 },
+	{ "cluster", "set", "SETTING VALUE", "Change a setting on all nodes, or on none if one refuses it",
+	  "cluster.set", { "setting", "value" }, 2, version_columns, COMMAND_ONE },
+	{ "cluster", "remove", "NODE", "Make a node, which need not answer, no member any more", "cluster.remove",
+	  { "node" }, 1, version_columns, COMMAND_ONE },
 	{ "run", NULL, "--place 0=NODE,1-3=NODE [OPTION...] -- PROGRAM [ARG...]",
 	  "Run a KVM program as a spanning VM (dvmm run --help)", NULL, { NULL }, 0, NULL, 0 },
 	{ 0 },

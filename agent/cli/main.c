@@ -6,12 +6,15 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "../cluster/cluster.h"
+#include "../install.h"
 #include "../libvirt/xml.h"
 #include "../run/run.h"
 #include "../run/topology.h"
 #include "../setup/setup.h"
 #include "client.h"
 #include "commands.h"
+#include "complete.h"
 #include "rates.h"
 
 struct options {
@@ -19,8 +22,9 @@ struct options {
 	struct how how;
 	double watch_s; /* 0: show once */
 	size_t nr_rows; /* to show at most; 0: all */
+	const char *on; /* the node to ask; NULL: this one */
 	bool follow;
-	bool help;
+	bool help, version;
 	const char *words[2 + NR_ARGS_MAX]; /* noun, verb and arguments */
 	int nr_words;
 	const char *named[NR_OPTIONS_MAX]; /* as option_names */
@@ -32,6 +36,7 @@ struct options {
 struct program {
 	const char *noun, *verb;
 	int (*run)(const struct options *options, int argc, char **argv);
+	const struct argp *argp; /* NULL: it has no options */
 };
 
 static int do_run(const struct options *options, int argc, char **argv)
@@ -62,15 +67,32 @@ static int do_node_check(const struct options *options, int argc, char **argv)
 	return check_main(options->socket, &options->how, argc, argv);
 }
 
+static int do_cluster_init(const struct options *options, int argc, char **argv)
+{
+	(void)options;
+	return cluster_init_main(argc, argv);
+}
+
+static int do_cluster_join(const struct options *options, int argc, char **argv)
+{
+	(void)options;
+	return cluster_join_main(argc, argv);
+}
+
+static int do_complete(const struct options *options, int argc, char **argv);
+
 static const struct program programs[] = {
-	{ "run", NULL, do_run },
-	{ "vm", "xml", do_vm_xml },
-	{ "vm", "topology", do_vm_topology },
-	{ "node", "setup", do_node_setup },
-	{ "node", "check", do_node_check },
+	{ "run", NULL, do_run, &run_argp },
+	{ "vm", "xml", do_vm_xml, &xml_argp },
+	{ "vm", "topology", do_vm_topology, &topology_argp },
+	{ "node", "setup", do_node_setup, &setup_argp },
+	{ "node", "check", do_node_check, NULL },
+	{ "cluster", "init", do_cluster_init, &cluster_init_argp },
+	{ "cluster", "join", do_cluster_join, &cluster_join_argp },
+	{ "complete", NULL, do_complete, NULL }, /* for shells: commands.c has what is for people */
 };
 
-static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from" };
+static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from", "ttl" };
 
 enum { OPTION_NAMED = 1000 };
 
@@ -83,8 +105,11 @@ static const struct argp_option argp_options[] = {
 	{ "mem", OPTION_NAMED, "ID", 0, "mem rehome: this memory object alone", 0 },
 	{ "extent", OPTION_NAMED + 1, "N[-M]", 0, "mem rehome: these extents (2 MiB) of it", 0 },
 	{ "from", OPTION_NAMED + 2, "NODE", 0, "mem rehome: what has its home there", 0 },
+	{ "ttl", OPTION_NAMED + 3, "SECONDS", 0, "cluster token: how long it is good (600)", 0 },
+	{ "on", 'O', "NODE", 0, "Ask the agent of that node of the cluster", 0 },
 	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
 	{ "help", 'h', NULL, 0, "This, or the help of the noun before it", 0 },
+	{ "version", 'V', NULL, 0, "Which version this is", 0 },
 	{ 0 },
 };
 
@@ -107,14 +132,13 @@ static int take_nr_rows(struct options *options, const char *arg)
 	return *end || *arg == '-' || !options->nr_rows ? EINVAL : 0;
 }
 
-static const struct program *find_program(const struct options *options)
+static const struct program *find_program(const char *noun, const char *verb)
 {
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		const struct program *program = &programs[i];
-		int nr_words = program->verb ? 2 : 1;
 
-		if (options->nr_words == nr_words && !strcmp(options->words[0], program->noun) &&
-		    (nr_words == 1 || !strcmp(options->words[1], program->verb)))
+		if (!strcmp(noun, program->noun) && !verb == !program->verb &&
+		    (!verb || !strcmp(verb, program->verb)))
 			return program;
 	}
 	return NULL;
@@ -125,7 +149,8 @@ static void take_word(struct options *options, char *word, struct argp_state *st
 	if (options->nr_words == 2 + NR_ARGS_MAX)
 		argp_error(state, "what is '%s' for?", word);
 	options->words[options->nr_words++] = word;
-	options->program = find_program(options);
+	if (options->nr_words <= 2)
+		options->program = find_program(options->words[0], options->words[1]);
 	if (options->program) {
 		options->program_at = state->next - 1;
 		state->next = state->argc;
@@ -158,8 +183,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 's':
 		options->socket = arg;
 		return 0;
+	case 'O':
+		options->on = arg;
+		return 0;
 	case 'h':
 		options->help = true;
+		return 0;
+	case 'V':
+		options->version = true;
 		return 0;
 	case OPTION_NAMED ... OPTION_NAMED + NR_OPTIONS_MAX - 1:
 		options->named[key - OPTION_NAMED] = arg;
@@ -192,6 +223,46 @@ static int show_help(FILE *out, const char *noun)
 	return STATUS_OK;
 }
 
+/* ---- completion ---- */
+
+static bool takes_option(const struct command *command, const char *name)
+{
+	for (int i = 0; i < NR_OPTIONS_MAX && command->options[i]; i++)
+		if (!strcmp(command->options[i], name))
+			return true;
+	return false;
+}
+
+static bool is_option_for(const struct argp_option *option, const char *noun, const char *verb)
+{
+	const struct command *command = noun ? command_find(noun, verb) : NULL;
+
+	return option->key < OPTION_NAMED || (command && takes_option(command, option->name));
+}
+
+static const struct argp_option *options_of_program(const char *noun, const char *verb)
+{
+	static const struct argp_option none[] = { { 0 } };
+	const struct program *program = find_program(noun, verb);
+
+	if (!program)
+		return NULL;
+	return program->argp ? program->argp->options : none;
+}
+
+static int do_complete(const struct options *options, int argc, char **argv)
+{
+	const struct complete_source source = {
+		.socket = options->socket,
+		.options = argp_options,
+		.is_for = is_option_for,
+		.options_of = options_of_program,
+	};
+
+	complete_words(&source, argc - 1, argv + 1);
+	return STATUS_OK;
+}
+
 /* ---- showing ---- */
 
 static const struct command *find_command(const struct options *options, int *ret_first_arg)
@@ -208,14 +279,6 @@ static const struct command *find_command(const struct options *options, int *re
 	else if (!command)
 		fprintf(stderr, "dvmm: there is no noun '%s' (dvmm --help)\n", noun);
 	return command;
-}
-
-static bool takes_option(const struct command *command, const char *name)
-{
-	for (int i = 0; i < NR_OPTIONS_MAX && command->options[i]; i++)
-		if (!strcmp(command->options[i], name))
-			return true;
-	return false;
 }
 
 static int add_named(const struct command *command, const struct options *options, json_t *params)
@@ -269,11 +332,21 @@ static void cut(json_t *result, const struct options *options)
 		json_array_remove(result, json_array_size(result) - 1);
 }
 
+/* @params is taken over. */
+static int ask(struct client *client, const struct command *command, json_t *params,
+	       const struct options *options, json_t **ret_result)
+{
+	if (!options->on)
+		return client_call(client, command->method, params, ret_result, NULL);
+	return client_call(client, "node.call", json_pack("{s:s, s:s, s:o}", "node", options->on, "method",
+							  command->method, "params", params), ret_result, NULL);
+}
+
 static int show_once(struct client *client, const struct command *command, json_t *params,
 		     const struct options *options)
 {
 	json_t *result;
-	int status = client_call(client, command->method, params, &result, NULL);
+	int status = ask(client, command, params, options, &result);
 
 	if (status)
 		return status;
@@ -310,7 +383,7 @@ static int watch(struct client *client, const struct command *command, json_t *p
 	int status;
 
 	how.is_stream = !isatty(STDOUT_FILENO);
-	while (!(status = client_call(client, command->method, json_incref(params), &result, NULL))) {
+	while (!(status = ask(client, command, json_incref(params), options, &result))) {
 		now = now_s();
 		if (command->nr_keys)
 			rates_add(command->columns, command->nr_keys, result, earlier, now - before);
@@ -409,6 +482,8 @@ int main(int argc, char **argv)
 	if (options.program)
 		return options.program->run(&options, argc - options.program_at,
 					    argv + options.program_at);
+	if (options.version)
+		return printf("dvmm " DVMM_VERSION "\n") < 0 ? STATUS_FAILED : STATUS_OK;
 	if (options.help)
 		return show_help(stdout, options.words[0]);
 	if (!options.nr_words) {

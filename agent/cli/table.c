@@ -25,6 +25,11 @@ int format_parse(const char *word, enum format *ret_format)
 	return -EINVAL;
 }
 
+const char *format_word(unsigned int nr)
+{
+	return nr < sizeof(format_words) / sizeof(format_words[0]) ? format_words[nr] : NULL;
+}
+
 /* ---- values ---- */
 
 struct scale {

@@ -17,6 +17,8 @@ enum format {
 
 /** format_parse() - -EINVAL: no such word */
 int format_parse(const char *word, enum format *ret_format);
+/** format_word() - the word for format number @nr; NULL: there are no more */
+const char *format_word(unsigned int nr);
 
 /* How a value looks in a table; JSON and CSV have base units. */
 enum look {

@@ -68,7 +68,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp argp = {
+const struct argp topology_argp = {
 	.options = argp_options,
 	.parser = parse_option,
 	.doc = "Prints options of QEMU, or XML of libvirt, that show the guest a NUMA cell for each "
@@ -82,7 +82,7 @@ int topology_main(int argc, char **argv)
 	char why[256], name[] = "dvmm vm topology";
 
 	argv[0] = name;
-	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	argp_parse(&topology_argp, argc, argv, 0, NULL, &options);
 	if (!options.places.nr || !options.bytes) {
 		fprintf(stderr, "dvmm: usage: dvmm vm topology --place 0-1=NODE,2-3=NODE --mem SIZE [--machine q35|pc] [-o qemu|libvirt|json]\n");
 		return STATUS_USAGE;

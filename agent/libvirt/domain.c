@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../install.h"
 #include "domain.h"
 
 struct reader {
@@ -274,8 +275,8 @@ static int check_emulator(struct reader *reader, xmlNode *root)
 	name = strrchr(path, '/');
 	if (name && !strcmp(name + 1, DOMAIN_EMULATOR))
 		return 0;
-	return complain(reader, "it has a placement, but its emulator is %s: write <emulator>/usr/bin/"
-			DOMAIN_EMULATOR "</emulator>", *path ? path : "the default");
+	return complain(reader, "it has a placement, but its emulator is %s: write <emulator>"
+			PATH_EMULATOR "</emulator>", *path ? path : "the default");
 }
 
 /* One host's full in-kernel irqchip cannot serve vCPUs of another. */

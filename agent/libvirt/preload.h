@@ -4,8 +4,9 @@
 #define AGENT_LIBVIRT_PRELOAD_H
 
 #define PRELOAD_FD_VARIABLE "DVMM_KVM_FD" /* environment: number of the device's fd */
-#define PRELOAD_LIBRARY "dvmm-kvm.so" /* beside dvmm-qemu, or in PRELOAD_FOLDER */
-/* A folder from which AppArmor's abstractions/base lets programs map libraries. */
-#define PRELOAD_FOLDER "/usr/lib/x86_64-linux-gnu/dvmm"
+/* Beside dvmm-qemu, or in PATH_PRELOAD_FOLDER, from which AppArmor's abstractions/base lets
+ * programs map libraries.
+ */
+#define PRELOAD_LIBRARY "dvmm-kvm.so"
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "../cli/client.h"
+#include "../install.h"
 #include "preload.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
@@ -71,7 +72,7 @@ static void find_library(char ret_path[PATH_MAX])
 		len--;
 	strcpy(ret_path + (len > 0 ? len : 0), PRELOAD_LIBRARY);
 	if (len <= 0 || access(ret_path, R_OK))
-		strcpy(ret_path, PRELOAD_FOLDER "/" PRELOAD_LIBRARY);
+		strcpy(ret_path, PATH_PRELOAD_FOLDER "/" PRELOAD_LIBRARY);
 }
 
 static int preload(int device)

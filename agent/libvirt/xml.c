@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../cli/client.h"
+#include "../install.h"
 #include "domain.h"
 #include "xml.h"
 
@@ -102,7 +103,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp argp = {
+const struct argp xml_argp = {
 	.options = argp_options,
 	.parser = parse_option,
 	.doc = "Writes the libvirt domain of a spanning VM: dvmm vm xml ... >vm1.xml && virsh define vm1.xml",
@@ -174,7 +175,7 @@ static void print_disk(const char *file, int number)
 
 static void print_devices(const struct wish *wish)
 {
-	printf("  <devices>\n    <emulator>/usr/bin/" DOMAIN_EMULATOR "</emulator>\n");
+	printf("  <devices>\n    <emulator>" PATH_EMULATOR "</emulator>\n");
 	for (uint32_t i = 0; i < wish->nr_disks; i++)
 		print_disk(wish->disks[i], i);
 	if (wish->network)
@@ -218,7 +219,7 @@ int xml_main(int argc, char **argv)
 	char name[] = "dvmm vm xml";
 
 	argv[0] = name;
-	argp_parse(&argp, argc, argv, 0, NULL, &wish);
+	argp_parse(&xml_argp, argc, argv, 0, NULL, &wish);
 	print_domain(&wish);
 	return STATUS_OK;
 }

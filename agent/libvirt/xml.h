@@ -3,6 +3,8 @@
 #ifndef AGENT_LIBVIRT_XML_H
 #define AGENT_LIBVIRT_XML_H
 
+#include <argp.h>
+
 /**
  * xml_main() - `dvmm vm xml ...`: write a domain for libvirt
  * @argv: from "xml" on
@@ -10,5 +12,6 @@
  * Return: an enum status
  */
 int xml_main(int argc, char **argv);
+extern const struct argp xml_argp;
 
 #endif

@@ -136,7 +136,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp argp = {
+const struct argp run_argp = {
 	.options = argp_options,
 	.parser = parse_option,
 	.args_doc = "[--] PROGRAM [ARG...]",
@@ -483,7 +483,7 @@ int run_main(const char *socket, int argc, char **argv)
 	int status;
 
 	argv[0] = name;
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
+	argp_parse(&run_argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
 	status = add_topology(&run);
 	if (!status)
 		status = run_vm(&run, socket);

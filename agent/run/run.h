@@ -3,6 +3,8 @@
 #ifndef AGENT_RUN_RUN_H
 #define AGENT_RUN_RUN_H
 
+#include <argp.h>
+
 /**
  * run_main() - `dvmm run ...`
  * @socket: of the agent
@@ -12,5 +14,6 @@
  * it, or an enum status
  */
 int run_main(const char *socket, int argc, char **argv);
+extern const struct argp run_argp;
 
 #endif

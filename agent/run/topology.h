@@ -5,6 +5,7 @@
 #ifndef AGENT_RUN_TOPOLOGY_H
 #define AGENT_RUN_TOPOLOGY_H
 
+#include <argp.h>
 #include <jansson.h>
 #include <stdio.h>
 #include "place.h"
@@ -64,5 +65,6 @@ void topology_print(FILE *out, const struct topology *topology, enum topology_fo
 
 /** topology_main() - `dvmm vm topology ...`; @argv from "topology" on. Returns the exit status */
 int topology_main(int argc, char **argv);
+extern const struct argp topology_argp;
 
 #endif

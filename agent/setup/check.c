@@ -12,11 +12,11 @@
 #include <unistd.h>
 #include "../../lib/dvmm.h"
 #include "../cli/client.h"
+#include "../install.h"
 #include "files.h"
 #include "setup.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
-#define EMULATOR "/usr/bin/dvmm-qemu"
 #define MTU_FOR_A_PAGE 4200
 
 struct report {
@@ -176,7 +176,7 @@ static void check_links(struct report *report)
 		if (!strcmp(state, "up"))
 			say(report, "ok", check, "", "up");
 		else
-			say(report, "missing", check, "run dvmm node check there; is its agent.conf right, the network up?",
+			say(report, "missing", check, "run dvmm node check there; is the network up?",
 			    "%s%s%s", state, *reason ? ": " : "", reason);
 	}
 	json_decref(links);
@@ -185,7 +185,7 @@ static void check_links(struct report *report)
 static void check_agent(struct report *report, const char *socket)
 {
 	if (access(socket, F_OK))
-		say(report, "missing", "agent", "systemctl start dvmm-agent (write /etc/dvmm/agent.conf first)",
+		say(report, "missing", "agent", "dvmm cluster init, or dvmm cluster join TOKEN; systemctl start dvmm-agent",
 		    "%s: %s", socket, strerror(errno));
 	else if (client_open(socket, false, &report->client))
 		say(report, "missing", "agent", "systemctl restart dvmm-agent", "it does not answer on %s", socket);
@@ -246,9 +246,9 @@ static void check_emulator_age(struct report *report)
 {
 	struct stat qemu, emulator;
 
-	if (!stat(QEMU, &qemu) && !stat(EMULATOR, &emulator) && emulator.st_ctime < qemu.st_ctime)
-		say(report, "advice", "emulator", "touch " EMULATOR,
-		    "QEMU is newer than " EMULATOR ": libvirt may remember what an older one could do");
+	if (!stat(QEMU, &qemu) && !stat(PATH_EMULATOR, &emulator) && emulator.st_ctime < qemu.st_ctime)
+		say(report, "advice", "emulator", "touch " PATH_EMULATOR,
+		    "QEMU is newer than " PATH_EMULATOR ": libvirt may remember what an older one could do");
 }
 
 static void check_libvirt(struct report *report)
@@ -259,8 +259,8 @@ static void check_libvirt(struct report *report)
 		return;
 	}
 	check_program(report, QEMU, "apt install qemu-system-x86");
-	check_program(report, EMULATOR, "install dvmm-agent");
-	check_program(report, "/usr/sbin/dvmm-hook", "install dvmm-agent");
+	check_program(report, PATH_EMULATOR, "install dvmm-agent");
+	check_program(report, PATH_HOOK, "install dvmm-agent");
 	check_emulator_age(report);
 }
 

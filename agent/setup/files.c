@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../libvirt/preload.h"
+#include "../install.h"
 #include "files.h"
 
 #define HEADER "# Written by `dvmm node setup`; `dvmm node setup --undo` removes it.\n"
@@ -27,8 +29,10 @@ const struct setup_file setup_files[] = {
 	},
 	{
 		.path = "/etc/libvirt/hooks/qemu.d/50-dvmm",
-		/* Programs of /usr/sbin are what libvirtd may run under AppArmor. */
-		.text = "#!/bin/sh\n" HEADER "exec /usr/sbin/dvmm-hook \"$@\"\n",
+		/* Programs of /usr/sbin are what libvirtd may run under AppArmor. No domain could
+		 * start any more if the hook failed because dvmm is gone.
+		 */
+		.text = "#!/bin/sh\n" HEADER "[ ! -x " PATH_HOOK " ] || exec " PATH_HOOK " \"$@\"\n",
 		.mode = 0755,
 		.only_with = "/etc/libvirt",
 		.why = "libvirt tells dvmm that a domain starts or ends",
@@ -36,8 +40,8 @@ const struct setup_file setup_files[] = {
 	{
 		/* QEMU has a /dev of its own: the device that it is given has no path there. */
 		.path = "/etc/apparmor.d/local/abstractions/libvirt-qemu",
-		.text = "/usr/bin/dvmm-qemu rmix,\n"
-			"/usr/lib/x86_64-linux-gnu/dvmm/dvmm-kvm.so mr,\n"
+		.text = PATH_EMULATOR " rmix,\n"
+			PATH_PRELOAD_FOLDER "/" PRELOAD_LIBRARY " mr,\n"
 			"/run/dvmm/vmm.sock rw,\n"
 			"/{,dev/}dvmm/vm/* rw,\n",
 		.in_others = true,

@@ -47,7 +47,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp argp = {
+const struct argp setup_argp = {
 	.options = argp_options,
 	.parser = parse_option,
 	.doc = "Makes this host ready for spanning VMs, also those that libvirt starts.",
@@ -103,15 +103,15 @@ static int do_files(struct setup *setup)
 static const struct {
 	const char *argv[6];
 	bool for_undo; /* too */
-	const char *only_with, *only_without;
+	const char *only_with[2], *only_without;
 	const char *why;
 } commands[] = {
-	{ { "udevadm", "control", "--reload" }, true, "/run/udev/control", NULL,
+	{ { "udevadm", "control", "--reload" }, true, { "/run/udev/control" }, NULL,
 	  "the rule holds from now on" },
-	{ { "modprobe", "-a", "crc32_generic", "dvmm-vcpu" }, false, NULL, "/sys/module/dvmm_vcpu",
+	{ { "modprobe", "-a", "crc32_generic", "dvmm-vcpu" }, false, { NULL }, "/sys/module/dvmm_vcpu",
 	  "the modules are there now" },
 	/* libvirt looks for hooks only when it starts. */
-	{ { "systemctl", "try-restart", "libvirtd" }, true, "/run/systemd/system", NULL,
+	{ { "systemctl", "try-restart", "libvirtd" }, true, { "/run/systemd/system", "/run/libvirt" }, NULL,
 	  "libvirt sees the hook; its VMs go on" },
 };
 
@@ -142,6 +142,11 @@ static int do_command(const struct setup *setup, size_t i)
 	return setup->dry_run ? STATUS_OK : run(commands[i].argv);
 }
 
+static bool is_missing(const char *path)
+{
+	return path && access(path, F_OK);
+}
+
 /* A module that is missing is said by modprobe, and does not undo the rest. */
 static int do_commands(const struct setup *setup)
 {
@@ -150,9 +155,9 @@ static int do_commands(const struct setup *setup)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (setup->undo && !commands[i].for_undo)
 			continue;
-		if (commands[i].only_with && access(commands[i].only_with, F_OK))
+		if (is_missing(commands[i].only_with[0]) || is_missing(commands[i].only_with[1]))
 			continue;
-		if (commands[i].only_without && !access(commands[i].only_without, F_OK))
+		if (commands[i].only_without && !is_missing(commands[i].only_without))
 			continue;
 		status = do_command(setup, i) ?: status;
 	}
@@ -166,11 +171,11 @@ int setup_main(int argc, char **argv)
 	int status;
 
 	argv[0] = name;
-	argp_parse(&argp, argc, argv, 0, NULL, &setup);
+	argp_parse(&setup_argp, argc, argv, 0, NULL, &setup);
 	status = do_files(&setup);
 	if (!setup.changed)
 		printf("all files are %s\n", setup.undo ? "gone" : "there");
-	if (!*setup.root)
+	if (!*setup.root && (setup.changed || !setup.undo))
 		status = do_commands(&setup) ?: status;
 	if (!status && !setup.undo && !setup.dry_run)
 		printf("done; dvmm node check says what else is missing\n");

@@ -5,6 +5,7 @@
 #ifndef AGENT_SETUP_SETUP_H
 #define AGENT_SETUP_SETUP_H
 
+#include <argp.h>
 #include "../cli/table.h"
 
 /**
@@ -14,6 +15,7 @@
  * Return: an enum status
  */
 int setup_main(int argc, char **argv);
+extern const struct argp setup_argp;
 
 /**
  * check_main() - `dvmm node check`
