@@ -17,6 +17,7 @@
 struct part {
 	struct change *change;
 	struct call *call;
+	bool has_agreed;
 	struct cluster_member member;
 };
 
@@ -193,14 +194,49 @@ void change_abort(struct cluster *cluster)
 	free_change(change);
 }
 
-static void fail_change(struct change *change)
+static void end_failed(struct change *change)
 {
 	struct cluster_error error = change->error;
 	cluster_done *done = change->done;
 	void *arg = change->arg;
 
-	change_abort(change->cluster);
+	forget_prepared(change->cluster);
+	free_change(change);
 	done(arg, NULL, &error);
+}
+
+static void on_taken_back(void *arg, json_t *result, const struct cluster_error *error)
+{
+	struct part *part = arg;
+
+	(void)result;
+	(void)error;
+	call_free(part->call);
+	part->call = NULL;
+	if (!--part->change->nr_waiting)
+		end_failed(part->change);
+}
+
+/* Who agreed is waited for: or the next change would find them still waiting for this one. */
+static void fail_change(struct change *change)
+{
+	json_t *params = json_pack("{s:I}", "version", (json_int_t)change->next.version);
+
+	for (uint32_t i = 0; i < change->nr_parts; i++)
+		change->nr_waiting += change->parts[i].has_agreed;
+	for (uint32_t i = 0; i < change->nr_parts; i++) {
+		struct part *part = &change->parts[i];
+
+		if (!part->has_agreed) {
+			tell_abort(change->cluster, &part->member, change->next.version);
+			continue;
+		}
+		part->call = call_open_member(change->cluster, &part->member, CALL_WITHIN_MS, part);
+		call_send(part->call, "cluster.abort", json_incref(params), on_taken_back);
+	}
+	json_decref(params);
+	if (!change->nr_waiting)
+		end_failed(change);
 }
 
 static void note_failure(struct part *part, const struct cluster_error *error)
@@ -222,6 +258,7 @@ static void on_prepared(void *arg, json_t *result, const struct cluster_error *e
 
 	call_free(part->call);
 	part->call = NULL;
+	part->has_agreed = result;
 	if (!result)
 		note_failure(part, error);
 	if (--change->nr_waiting)

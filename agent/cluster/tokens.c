@@ -182,9 +182,15 @@ int tokens_check(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE],
 int tokens_use(struct tokens *tokens, const uint8_t secret[TOKEN_SECRET_SIZE], const char *node)
 {
 	struct entry *entry = find(tokens, secret);
+	struct entry before;
+	int err;
 
 	if (!entry)
 		return -ENOENT;
+	before = *entry;
 	snprintf(entry->used_by, sizeof(entry->used_by), "%s", node ? node : "");
-	return save(tokens);
+	err = save(tokens);
+	if (err)
+		*entry = before;
+	return err;
 }
