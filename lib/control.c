@@ -108,6 +108,14 @@ int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_
 	return err;
 }
 
+int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move)
+{
+	int err = call(control, DVMM_VCPU_MOVE, move);
+
+	end_string(move->out_reason);
+	return err;
+}
+
 int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome)
 {
 	return call(control, DVMM_MEM_REHOME, rehome);
