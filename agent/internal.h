@@ -23,6 +23,7 @@ struct agent {
 	struct server *vmm_server;
 	struct kept_vm *kept_vms;
 	struct vmm *vmms;
+	struct later *laters;
 };
 
 /* kmod.c: the node and its links in the kernel. Failures are logged. */
@@ -46,12 +47,22 @@ int server_start(struct agent *agent, const char *path);
 void server_stop(struct agent *agent);
 void server_broadcast(struct agent *agent, json_t *event); /* to all followers */
 
+struct client;
+struct request;
+struct later;
+/**
+ * client_answer() - send the answer that was to come later; its next request is read then
+ * @result: a reference, which it takes, or NULL after request_fail()
+ */
+void client_answer(struct client *client, struct request *request, json_t *result);
+
 /**
  * struct request - a call of a method
  * @params: an object
  * @peer: who asks
  * @fd: set by the method: goes to the caller with the answer and is then closed
  * @follow: set by the method: this client wants events from now on
+ * @later: set by request_later(): the answer comes later
  * @code, @message: set by request_fail()
  */
 struct request {
@@ -60,6 +71,7 @@ struct request {
 	struct ucred peer;
 	int fd;
 	bool follow;
+	struct later *later;
 	const char *code;
 	char message[512];
 };
@@ -70,7 +82,21 @@ json_t *request_fail(struct request *request, const char *code, const char *form
 /** request_fail_errno() - the same for a negative errno: "@what: why" */
 json_t *request_fail_errno(struct request *request, int err, const char *what);
 
-/* Methods return a new reference, or NULL after request_fail(). */
+/* later.c: what would keep the loop waiting */
+/**
+ * request_later() - make a call that takes long in a thread of its own
+ * @work: there, with its own copy of the @size bytes at @arg; what it returns is @answer's @err
+ * @answer: then, in the loop, as a method; not called when the caller has gone
+ *
+ * Return: NULL, for the method to return; it may have failed as after request_fail()
+ */
+json_t *request_later(struct request *request, int (*work)(void *arg),
+		      json_t *(*answer)(struct request *request, void *arg, int err),
+		      const void *arg, size_t size);
+void later_set_client(struct later *later, struct client *client); /* NULL: has gone */
+void later_stop(struct agent *agent); /* waits for all of them */
+
+/* Methods return a new reference, or NULL after request_fail() or request_later(). */
 #define METHOD(function, name, params, result) json_t *method_##function(struct request *request);
 #include "rpc.tbl.h"
 #undef METHOD

@@ -103,6 +103,7 @@ static int start(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 static void stop(struct agent *agent)
 {
 	server_stop(agent);
+	later_stop(agent);
 	kept_drop_all(agent);
 	vmms_forget(agent);
 	slices_forget(agent);

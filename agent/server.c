@@ -31,6 +31,7 @@ struct client {
 	sd_event_source *source;
 	int fd;
 	bool follows;
+	struct later *later; /* its request that has no answer yet */
 	struct line *first_line, **last_line;
 	size_t unsent;
 	size_t nr_read;
@@ -147,6 +148,8 @@ static void close_client(struct client *client)
 		place = &(*place)->next;
 	*place = client->next;
 	client->server->nr_clients--;
+	if (client->later)
+		later_set_client(client->later, NULL);
 	while (client->first_line) {
 		struct line *line = client->first_line;
 
@@ -207,8 +210,11 @@ static int flush_lines(struct client *client)
 
 static int update_wanted(struct client *client)
 {
+	bool is_full = client->nr_read == sizeof(client->read);
+
 	return sd_event_source_set_io_events(client->source,
-					     EPOLLIN | (client->first_line ? EPOLLOUT : 0));
+					     (is_full ? 0 : EPOLLIN) |
+					     (client->first_line ? EPOLLOUT : 0));
 }
 
 /* Owns @fd from now on, also when it fails. */
@@ -253,34 +259,48 @@ void server_broadcast(struct agent *agent, json_t *event)
 
 /* ---- receiving ---- */
 
+static int send_answer(struct client *client, struct request *request, json_t *result)
+{
+	json_t *line;
+	int err;
+
+	if (result)
+		line = json_pack("{s:o}", "result", result);
+	else
+		line = json_pack("{s:{s:s, s:s}}", "error", "code", request->code,
+				 "message", request->message);
+	err = line ? queue_json(client, line, request->fd) : -ENOMEM;
+	client->follows |= request->follow;
+	json_decref(line);
+	return err;
+}
+
 static int answer(struct client *client, const char *text, size_t len)
 {
 	struct request request = { .agent = client->server->agent, .fd = -1 };
 	json_error_t error;
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	socklen_t peer_size = sizeof(request.peer);
-	json_t *result, *line;
-	int err;
+	json_t *result;
+	int err = 0;
 
 	getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &request.peer, &peer_size);
 	result = call(&request, json, client->server->for_vmms);
-	if (result)
-		line = json_pack("{s:o}", "result", result);
+	client->later = request.later;
+	if (request.later)
+		later_set_client(request.later, client);
 	else
-		line = json_pack("{s:{s:s, s:s}}", "error", "code", request.code,
-				 "message", request.message);
-	err = line ? queue_json(client, line, request.fd) : -ENOMEM;
-	client->follows |= request.follow;
-	json_decref(line);
+		err = send_answer(client, &request, result);
 	json_decref(json);
 	return err;
 }
 
+/* Up to one whose answer comes later. */
 static int answer_lines(struct client *client)
 {
 	char *end;
 
-	while ((end = memchr(client->read, '\n', client->nr_read))) {
+	while (!client->later && (end = memchr(client->read, '\n', client->nr_read))) {
 		size_t len = end + 1 - client->read;
 		int err = answer(client, client->read, len);
 
@@ -289,7 +309,19 @@ static int answer_lines(struct client *client)
 		client->nr_read -= len;
 		memmove(client->read, end + 1, client->nr_read);
 	}
-	return client->nr_read == sizeof(client->read) ? -EMSGSIZE : 0;
+	return client->nr_read == sizeof(client->read) && !client->later ? -EMSGSIZE : 0;
+}
+
+void client_answer(struct client *client, struct request *request, json_t *result)
+{
+	int err;
+
+	client->later = NULL;
+	err = send_answer(client, request, result);
+	if (!err)
+		err = answer_lines(client) ?: update_wanted(client);
+	if (err < 0)
+		close_client(client);
 }
 
 static int receive(struct client *client)
@@ -302,7 +334,7 @@ static int receive(struct client *client)
 	if (!nr)
 		return -EPIPE;
 	client->nr_read += nr;
-	return answer_lines(client);
+	return answer_lines(client) ?: update_wanted(client);
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t revents, void *arg)

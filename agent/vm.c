@@ -399,28 +399,48 @@ static int fill_rehome(struct request *request, struct dvmm_mem_rehome *rehome)
 	return node ? 0 : -EINVAL;
 }
 
-/* The agent does nothing else meanwhile: some milliseconds for each extent. */
+struct rehome {
+	int control;
+	char vm[DVMM_NAME_SIZE];
+	struct dvmm_mem_rehome call;
+};
+
+static int do_rehome(void *arg)
+{
+	struct rehome *rehome = arg;
+
+	return dvmm_mem_rehome(rehome->control, &rehome->call);
+}
+
+static json_t *answer_rehome(struct request *request, void *arg, int err)
+{
+	const struct rehome *rehome = arg;
+
+	if (err == -EOPNOTSUPP)
+		return request_fail(request, RPC_CONFLICT,
+				    "%s: homes are moved at its origin, which is another node",
+				    rehome->vm);
+	if (err)
+		return request_fail_errno(request, err, rehome->vm);
+	return json_pack("{s:s, s:I}", "vm", rehome->vm, "moved_extents",
+			 (json_int_t)rehome->call.out_moved);
+}
+
+/* Some milliseconds for each extent: not in the loop. */
 json_t *method_mem_rehome(struct request *request)
 {
 	const char *name = json_string_value(json_object_get(request->params, "vm"));
-	struct dvmm_mem_rehome rehome = { 0 };
+	struct rehome rehome = { .control = request->agent->control };
 	struct dvmm_vm_get vm;
-	int err;
 
 	if (!name || vm_find(request->agent, name, &vm))
 		return request_fail(request, RPC_NOT_FOUND, "%s: no such VM on this node",
 				    name ? name : "?");
-	if (fill_rehome(request, &rehome))
+	if (fill_rehome(request, &rehome.call))
 		return NULL;
-	rehome.vm_id = vm.vm_id;
-	err = dvmm_mem_rehome(request->agent->control, &rehome);
-	if (err == -EOPNOTSUPP)
-		return request_fail(request, RPC_CONFLICT,
-				    "%s: homes are moved at its origin, which is another node", name);
-	if (err)
-		return request_fail_errno(request, err, name);
-	return json_pack("{s:s, s:I}", "vm", vm.out_name, "moved_extents",
-			 (json_int_t)rehome.out_moved);
+	rehome.call.vm_id = vm.vm_id;
+	snprintf(rehome.vm, sizeof(rehome.vm), "%s", vm.out_name);
+	return request_later(request, do_rehome, answer_rehome, &rehome, sizeof(rehome));
 }
 
 /* ---- making ---- */

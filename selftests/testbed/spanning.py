@@ -33,6 +33,13 @@ def memory_is_where_it_belongs(cluster, guest, counts):
         assert here >= share - (4 << 20) and (host.n == 1 or here <= share + (4 << 20)), (str(host), here, share)
 
 
+def doorbells_are_answered(cluster, guest):
+    """The vCPUs of other hosts have told the disk of their requests, by ioeventfd at the origin."""
+    guest.wait("DVMM-GUEST: diskio ok", 600)
+    rung = {row["counter"]: row["value"] for row in cluster.dvmm(guest.host, "stat guest")}["eventfd_remote"]
+    assert rung > 0, "no doorbell of a remote vCPU was answered by an ioeventfd"
+
+
 def span(cluster, machine, counts, home):
     guest = cluster.start_guest(*counts, machine=machine, test=TESTS, disk="/tmp/disk.img", home=home,
                                 show="-v" in sys.argv)
@@ -40,6 +47,7 @@ def span(cluster, machine, counts, home):
     vcpus_are_where_they_belong(cluster, counts)
     if home == "numa":
         memory_is_where_it_belongs(cluster, guest, counts)
+    doorbells_are_answered(cluster, guest)
     guest.finish("memcheck", "litmus", "diskio", "ipi", "cpuhot", timeout=1200)
     for host in cluster.bed.hosts:
         cluster.wait_vm_gone(host)

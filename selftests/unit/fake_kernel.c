@@ -189,11 +189,23 @@ int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_b
 	return 0;
 }
 
+/* A file beside the FIFO. */
+static void wait_for_go(void)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s.go", getenv("DVMM_FAKE"));
+	for (int i = 0; i < 1000 && access(path, F_OK); i++)
+		usleep(10000);
+}
+
 int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome)
 {
 	(void)control;
 	if (rehome->vm_id != FIRST_ID)
 		return -EOPNOTSUPP;
+	if (rehome->extent == 99)
+		wait_for_go();
 	rehome->out_moved = rehome->from_node == DVMM_ANY_NODE ? rehome->nr_extents : rehome->from_node;
 	return rehome->mem_id > 3 ? -ENOENT : 0;
 }
