@@ -199,6 +199,23 @@ static void wait_for_go(void)
 		usleep(10000);
 }
 
+int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move)
+{
+	(void)control;
+	if (move->vm_id != FIRST_ID)
+		return -ENOENT;
+	if (move->node_id == 1) {
+		strcpy(move->out_reason, "it lives on node 1 already");
+		return -EEXIST;
+	}
+	move->out_from = 1;
+	move->out_late = 2;
+	move->out_bytes = 5000;
+	move->out_downtime_ns = 70000;
+	move->out_rtt_ns = 20000;
+	return 0;
+}
+
 int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome)
 {
 	(void)control;
