@@ -17,6 +17,7 @@
 struct kvm;
 struct kvm_vcpu;
 struct kvm_cpuid2;
+struct kvm_msrs;
 struct slice;
 struct job;
 struct irq_route;
@@ -109,6 +110,7 @@ struct vm {
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
 
 	struct mutex move_lock; /* origin: one vCPU moves at a time; held over all of it */
+	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; as move_lock has it, one uses it */
 
 	struct mutex ioeventfds_lock; /* innermost */
 	struct list_head ioeventfds; /* ioeventfds_lock; origin: see ioeventfd.c */

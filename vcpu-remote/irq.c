@@ -393,6 +393,7 @@ void irq_vcpu_moved(struct vm *vm, u32 vcpu_id, u8 from, u8 to)
 {
 	struct irq_route *route;
 
+	trace_dvmm_vcpu_moved(vm->id, vcpu_id, from, to);
 	rcu_read_lock();
 	route = rcu_dereference(vm->irq);
 	if (route)

@@ -10,12 +10,12 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
+#include <asm/mce.h>
 #include <asm/msr-index.h>
 #include "internal.h"
 #include "state.h"
 
 #define MAX_MSRS 512
-#define MCE_BANKS 32
 
 static long get(const struct real_vcpu *real, unsigned int cmd, void *out, size_t bytes)
 {
@@ -67,22 +67,37 @@ static void add_msrs(struct kvm_msrs *msrs, u32 first, u32 nr)
 		add_msr(msrs, first++);
 }
 
-/* KVM does not list them; who has fewer banks and ranges cannot read the others. */
-static void add_unlisted(struct kvm_msrs *msrs)
+/* KVM does not list them. */
+static void add_unlisted(struct kvm_msrs *msrs, u32 nr_mce_banks)
 {
 	add_msrs(msrs, MSR_MTRRfix64K_00000, 1);
 	add_msrs(msrs, MSR_MTRRfix16K_80000, 2);
 	add_msrs(msrs, MSR_MTRRfix4K_C0000, 8);
 	add_msrs(msrs, MTRRphysBase_MSR(0), 16);
 	add_msrs(msrs, MSR_MTRRdefType, 1);
-	add_msrs(msrs, MSR_IA32_MC0_CTL, MCE_BANKS * 4);
+	add_msrs(msrs, MSR_IA32_MC0_CTL, nr_mce_banks * 4);
 }
 
-static long get_list(const struct real_vcpu *real, struct kvm_msrs *msrs)
+struct one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+static bool get_msr(const struct real_vcpu *real, u32 index, u64 *out_data)
+{
+	struct one_msr one = { .head.nmsrs = 1, .entry.index = index };
+
+	if (set(real, KVM_GET_MSRS, &one, sizeof(one), sizeof(one)) != 1 ||
+	    copy_from_user(&one, (void __user *)real->scratch, sizeof(one)))
+		return false;
+	*out_data = one.entry.data;
+	return true;
+}
+
+static long ask_list(const struct real_vcpu *real)
 {
 	struct kvm_msr_list __user *user = (void __user *)real->scratch;
 	struct file *dev = real_open();
-	u32 nr, index, i;
 	long err;
 
 	if (IS_ERR(dev))
@@ -91,15 +106,25 @@ static long get_list(const struct real_vcpu *real, struct kvm_msrs *msrs)
 	if (!err)
 		err = real_ioctl(dev, KVM_GET_MSR_INDEX_LIST, real->scratch);
 	fput(dev);
-	if (err < 0)
-		return err;
-	err = get_user(nr, &user->nmsrs);
+	return err;
+}
+
+static long get_list(const struct real_vcpu *real, struct kvm_msrs *msrs)
+{
+	struct kvm_msr_list __user *user = (void __user *)real->scratch;
+	u64 mcg_cap = 0;
+	u32 nr, index, i;
+	long err = ask_list(real);
+
+	if (!err)
+		err = get_user(nr, &user->nmsrs);
 	for (i = 0; !err && i < nr; i++) {
 		err = get_user(index, &user->indices[i]);
 		if (!err && !is_left_out(index))
 			add_msr(msrs, index);
 	}
-	add_unlisted(msrs);
+	if (!err && get_msr(real, MSR_IA32_MCG_CAP, &mcg_cap))
+		add_unlisted(msrs, mcg_cap & MCG_BANKCNT_MASK);
 	return err;
 }
 
@@ -128,6 +153,24 @@ static long read_msrs(const struct real_vcpu *real, struct kvm_msrs *msrs)
 	}
 }
 
+/* Which there are takes long to find out; all vCPUs of a VM have the same. */
+static long list_msrs(const struct real_vcpu *real, struct kvm_msrs *msrs)
+{
+	struct vm *vm = real->vm;
+	long err;
+
+	if (vm->msrs) {
+		memcpy(msrs, vm->msrs, struct_size(msrs, entries, vm->msrs->nmsrs));
+		return 0;
+	}
+	err = get_list(real, msrs);
+	if (!err)
+		err = read_msrs(real, msrs);
+	if (!err)
+		vm->msrs = kmemdup(msrs, struct_size(msrs, entries, msrs->nmsrs), GFP_KERNEL);
+	return err;
+}
+
 static long save_msrs(const struct real_vcpu *real, struct records *records)
 {
 	struct kvm_msrs *msrs = kvzalloc(struct_size(msrs, entries, MAX_MSRS), GFP_KERNEL);
@@ -135,7 +178,7 @@ static long save_msrs(const struct real_vcpu *real, struct records *records)
 
 	if (!msrs)
 		return -ENOMEM;
-	err = get_list(real, msrs);
+	err = list_msrs(real, msrs);
 	if (!err)
 		err = read_msrs(real, msrs);
 	if (!err)
@@ -147,14 +190,9 @@ static long save_msrs(const struct real_vcpu *real, struct records *records)
 
 static bool has_msr(const struct real_vcpu *real, const struct kvm_msr_entry *entry)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} one = { .head.nmsrs = 1, .entry.index = entry->index };
+	u64 data;
 
-	return set(real, KVM_GET_MSRS, &one, sizeof(one), sizeof(one)) == 1 &&
-	       !copy_from_user(&one, (void __user *)real->scratch, sizeof(one)) &&
-	       one.entry.data == entry->data;
+	return get_msr(real, entry->index, &data) && data == entry->data;
 }
 
 /* KVM writes up to the first it refuses; that is no harm if it has the value already. */
@@ -321,12 +359,9 @@ static long stop_lapic(const struct real_vcpu *real)
 
 int state_switch_off(const struct real_vcpu *real)
 {
-	const struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry base;
-	} off = {
+	const struct one_msr off = {
 		.head.nmsrs = 1,
-		.base = { .index = MSR_IA32_APICBASE, .data = APIC_DEFAULT_PHYS_BASE },
+		.entry = { .index = MSR_IA32_APICBASE, .data = APIC_DEFAULT_PHYS_BASE },
 	};
 	long err = stop_lapic(real);
 

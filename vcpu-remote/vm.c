@@ -228,6 +228,7 @@ static void vm_free(struct kref *ref)
 	ioeventfd_free_all(vm);
 	dsm_vm_destroy(vm->dsm);
 	dvmm_stats_free(vm->stats);
+	kfree(vm->msrs);
 	kfree(vm->node_of);
 	kvfree(vm->places);
 	homes_free(&vm->homes);
