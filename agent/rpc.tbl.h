@@ -4,6 +4,7 @@
  */
 METHOD(node_info, "node.info", "", "this node")
 METHOD(node_list, "node.list", "", "nodes of the cluster as configured here")
+METHOD(node_drain, "node.drain", "node", "what has left it, for each VM of this node")
 METHOD(link_list, "link.list", "", "links of this node")
 METHOD(vm_list, "vm.list", "", "VMs with a part on this node")
 METHOD(vm_info, "vm.info", "vm (name, UUID or id)", "one VM")

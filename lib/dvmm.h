@@ -107,6 +107,14 @@ int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_b
 int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move);
 
 /**
+ * dvmm_mem_empty() - make a node hold no memory of a VM, as far as it comes in 2 s
+ * @ret_bytes: what it holds still
+ *
+ * Return: 0; -EBUSY: a vCPU lives there; -EOPNOTSUPP: the VM's origin is another node
+ */
+int dvmm_mem_empty(int control, uint32_t vm_id, uint32_t node_id, uint64_t *ret_bytes);
+
+/**
  * dvmm_slice_open() - make this process the slice of a VM
  * @vcpu_ids: filled with the ids of the vCPUs placed here
  * @nr_vcpus: in: room at @vcpu_ids; out: how many there are

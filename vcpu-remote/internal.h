@@ -110,6 +110,7 @@ struct vm {
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
 
 	struct mutex move_lock; /* origin: one vCPU moves at a time; held over all of it */
+	u64 budget_before; /* slice: of this node, before drain.c took it; else 0 */
 	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; as move_lock has it, one uses it */
 
 	struct mutex ioeventfds_lock; /* innermost */
@@ -268,6 +269,11 @@ int setup_note(struct vcpu *vcpu, unsigned int cmd, u64 arg, const void *bytes, 
 /* tell @node, unless it knows; @real: here, with scratch memory of the VMM's */
 int setup_replay(struct vcpu *vcpu, u8 node, struct file *real, unsigned long scratch);
 void setup_free_all(struct vcpu *vcpu);
+
+/* drain.c: a node shall hold no memory of a VM */
+long mem_empty_ioctl(struct file *file, void *arg);
+int drain_here(struct vm *vm, u32 timeout_ms, u64 *out_resident); /* slice: SLICE_EMPTY */
+void drain_undo(struct vm *vm); /* slice: a vCPU comes here, after all */
 
 /* move.c: a vCPU goes to another node while the VM runs */
 long vcpu_move_ioctl(struct file *file, void *arg);

@@ -293,6 +293,19 @@ static void do_run(struct vm *vm, struct vcpu *vcpu, const struct job *job,
 	fput(file);
 }
 
+/* On success the answer is sent. */
+static int empty_here(struct vm *vm, const struct job *job)
+{
+	struct dvmm_msg_empty msg = *(const struct dvmm_msg_empty *)job->payload;
+	u64 resident;
+	int err = drain_here(vm, le32_to_cpu(msg.timeout_ms), &resident);
+
+	msg.resident = cpu_to_le64(resident);
+	if (!err)
+		dvmm_link_reply(vm->origin, job->req, 0, &msg, sizeof(msg));
+	return err;
+}
+
 void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scratch)
 {
 	int err;
@@ -318,6 +331,9 @@ void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scr
 		err = create_vcpu(vm, job, scratch);
 		if (!err)
 			reply(vm, job, 0);
+		break;
+	case DVMM_MSG_SLICE_EMPTY:
+		err = empty_here(vm, job);
 		break;
 	case DVMM_MSG_VCPU_SAVE:
 	case DVMM_MSG_VCPU_LOAD:

@@ -91,7 +91,7 @@ static const struct dvmm_service service = {
 	.name = "vcpu",
 	.owner = THIS_MODULE,
 	.first_type = DVMM_MSG_SLICE_START,
-	.last_type = DVMM_MSG_VCPU_LEFT,
+	.last_type = DVMM_MSG_SLICE_EMPTY,
 	.message = message,
 	.link_lost = vm_lost_node,
 };

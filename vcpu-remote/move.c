@@ -422,6 +422,7 @@ int move_loaded(const struct real_vcpu *real, struct vcpu *vcpu,
 		return err;
 	WRITE_ONCE(vcpu->node, self);
 	irq_vcpu_moved(vm, vcpu->id, self, self);
+	drain_undo(vm);
 	return 0;
 }
 

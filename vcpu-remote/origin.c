@@ -397,6 +397,8 @@ const struct dvmm_ioctl origin_ioctls[] = {
 	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
 	{ DVMM_VCPU_MOVE, sizeof(struct dvmm_vcpu_move), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,
 	  "DVMM_VCPU_MOVE", vcpu_move_ioctl },
+	{ DVMM_MEM_EMPTY, sizeof(struct dvmm_mem_empty), DVMM_IOCTL_ADMIN, "DVMM_MEM_EMPTY",
+	  mem_empty_ioctl },
 	{ DVMM_MEM_GET, offsetof(struct dvmm_mem_get, out_homed), 0, "DVMM_MEM_GET",
 	  mem_get_ioctl },
 	{ DVMM_MEM_REHOME, sizeof(struct dvmm_mem_rehome), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,

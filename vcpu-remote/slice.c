@@ -193,6 +193,7 @@ int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 	case DVMM_MSG_VM_IOCTL:
 	case DVMM_MSG_MEMSLOT:
 	case DVMM_MSG_VCPU_CREATE:
+	case DVMM_MSG_SLICE_EMPTY:
 		return enqueue(vm, &vm->slice->server, hdr, payload, len);
 	case DVMM_MSG_VCPU_IOCTL:
 		return vcpu_message(vm, hdr, le32_to_cpu(ioctl->vcpu_id), payload, len);

@@ -141,6 +141,14 @@ static const struct column move_columns[] = {
 	{ 0 },
 };
 
+static const struct column drain_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "vcpus", "VCPUS-MOVED", LOOK_NUMBER, 0 },
+	{ "moved_extents", "EXTENTS-MOVED", LOOK_NUMBER, 0 },
+	{ "downtime_ns", "STOOD-STILL", LOOK_NS, 0 },
+	{ 0 },
+};
+
 static const struct column stat_columns[] = {
 	{ "object", "OBJECT", LOOK_TEXT, 0 },
 	{ "counter", "COUNTER", LOOK_TEXT, 0 },
@@ -165,6 +173,8 @@ const struct command commands[] = {
 	{ "node", "list", "", "Nodes of the cluster, as configured on this node", "node.list",
 	  { NULL }, 0, node_columns, 0 },
 	{ "node", "info", "", "This node", "node.info", { NULL }, 0, node_info_columns, COMMAND_ONE },
+	{ "node", "drain", "NODE", "Make the VMs whose origin is this node do without NODE: vCPUs, homes and pages leave it",
+	  "node.drain", { "node" }, 1, drain_columns, 0 },
 	{ "node", "check", "", "What this host has and lacks to be a node", NULL, { NULL }, 0, NULL, 0 },
 	{ "node", "setup", "[--dry-run | --undo]", "Make this host ready, also for libvirt", NULL,
 	  { NULL }, 0, NULL, 0 },

@@ -326,6 +326,18 @@ struct dvmm_msg_moved {
 static_assert(sizeof(struct dvmm_msg_moved) == 16);
 
 /**
+ * struct dvmm_msg_empty - the origin asks a node to hold no memory of the VM any more
+ * @timeout_ms: how long it may take until it answers
+ * @resident: reply: bytes that it holds still
+ */
+struct dvmm_msg_empty {
+	__le32 timeout_ms;
+	__le32 reserved; /* 0 */
+	__le64 resident;
+};
+static_assert(sizeof(struct dvmm_msg_empty) == 16);
+
+/**
  * struct dvmm_msg_apic - one APIC message
  * @dest: as in struct kvm_lapic_irq
  * @flags: DVMM_APIC_F_*

@@ -380,6 +380,28 @@ struct dvmm_mem_rehome {
 	__u64 out_moved;
 };
 
+/**
+ * struct dvmm_mem_empty - DVMM_MEM_EMPTY: a node shall hold no memory of a VM any more
+ * @vm_id: of a VM whose origin is this node, else EOPNOTSUPP
+ * @node_id: a node of the VM, not the origin, where no vCPU lives (EBUSY)
+ * @timeout_ms: how long to wait until its pages are gone, at most 20000; 0 = 2000
+ * @out_bytes: what it holds still; ask again. What has its home there and is nowhere else
+ *	stays: DVMM_MEM_REHOME first
+ *
+ * With nothing left, losing the node costs the VM nothing. It may hold memory again when a
+ * vCPU moves there, or a budget is set (DVMM_VM_BUDGET). ENOTCONN: it has no part in the VM.
+ * Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_mem_empty {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 node_id;
+	__u32 timeout_ms;
+	__u32 reserved;
+	__u64 out_bytes;
+};
+
 #define DVMM_MEM_TOP_MAX 64
 #define DVMM_NO_GPA (~0ULL)
 
@@ -552,6 +574,7 @@ struct dvmm_event {
 #define DVMM_MEM_TOP	_IOWR(DVMM_IOC, 0x28, struct dvmm_mem_top)
 #define DVMM_VM_BUDGET	_IOWR(DVMM_IOC, 0x29, struct dvmm_vm_budget)
 #define DVMM_VCPU_MOVE	_IOWR(DVMM_IOC, 0x2a, struct dvmm_vcpu_move)
+#define DVMM_MEM_EMPTY	_IOWR(DVMM_IOC, 0x2b, struct dvmm_mem_empty)
 #define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
 #define DVMM_SLICE_SERVE _IOW(DVMM_IOC, 0x31, struct dvmm_slice_serve)
 #define DVMM_VCPU_SERVE	_IOW(DVMM_IOC, 0x32, struct dvmm_slice_serve)
