@@ -150,6 +150,7 @@ struct dsm_vm {
 	struct heat *heat;
 
 	struct mutex rehome_lock; /* one extent moves at a time; held over requests; origin */
+	atomic_t freezes; /* 1: an extent of this node is being frozen */
 	struct wait_queue_head home_quiet; /* a page of a frozen extent is served no more */
 	struct loss loss;
 	struct post_box *post; /* one for each node */

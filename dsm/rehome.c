@@ -127,14 +127,24 @@ static int wait_until_quiet(const struct extent *extent)
 	return is_frozen(extent) ? 0 : -ECANCELED;
 }
 
+/* One at a time: one that stalled for so long that the origin gave it up may still look
+ * at entries, which go when their extent is frozen again and moves.
+ */
 static int freeze_begin(const struct extent *extent)
 {
-	if (!is_here(extent) || is_frozen(extent))
-		return -ESTALE;
-	return home_set(extent->mem, extent->nr, vm_of(extent)->self, true);
+	struct dsm_vm *vm = vm_of(extent);
+	int err;
+
+	if (atomic_xchg_acquire(&vm->freezes, 1))
+		return -EBUSY;
+	err = !is_here(extent) || is_frozen(extent) ? -ESTALE :
+	      home_set(extent->mem, extent->nr, vm->self, true);
+	if (err)
+		atomic_set_release(&vm->freezes, 0);
+	return err;
 }
 
-static int freeze_end(const struct extent *extent, struct entries *out)
+static int collect(const struct extent *extent, struct entries *out)
 {
 	struct page_ref ref;
 	u64 index;
@@ -151,6 +161,14 @@ static int freeze_end(const struct extent *extent, struct entries *out)
 		page_unlock(&ref);
 	}
 	return 0;
+}
+
+static int freeze_end(const struct extent *extent, struct entries *out)
+{
+	int err = collect(extent, out);
+
+	atomic_set_release(&vm_of(extent)->freezes, 0);
+	return err;
 }
 
 /* ---- any node learns who is home ---- */

@@ -151,6 +151,8 @@ typedef atomic_t refcount_t;
 #define atomic_inc(at) ((void)__atomic_add_fetch(&(at)->value, 1, __ATOMIC_SEQ_CST))
 #define atomic_dec_and_test(at) (!__atomic_sub_fetch(&(at)->value, 1, __ATOMIC_SEQ_CST))
 #define atomic_xchg(at, n) __atomic_exchange_n(&(at)->value, n, __ATOMIC_SEQ_CST)
+#define atomic_xchg_acquire(at, n) __atomic_exchange_n(&(at)->value, n, __ATOMIC_ACQUIRE)
+#define atomic_set_release(at, n) __atomic_store_n(&(at)->value, n, __ATOMIC_RELEASE)
 #define atomic_long_read(at) atomic_read(at)
 #define atomic_long_set(at, n) __atomic_store_n(&(at)->value, n, __ATOMIC_SEQ_CST)
 #define atomic_long_add(n, at) ((void)__atomic_add_fetch(&(at)->value, n, __ATOMIC_SEQ_CST))
