@@ -170,8 +170,11 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 		return false;
 	if (shared_only && state != PROTO_S)
 		return false;
-	/* Granted for a fault that has not used it yet, or about to be taken. */
-	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)) || page->flags & PAGE_F_TAKE)
+	if (page->flags & PAGE_F_TAKE)
+		return false;
+	/* Granted for a fault that has not used it yet. Nor will it, if its vCPU has moved away. */
+	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)) &&
+	    READ_ONCE(ref->mem->vm->evict.budget) != HOLD_NOTHING)
 		return false;
 	if (!ref->home)
 		return true;

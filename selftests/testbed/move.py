@@ -19,7 +19,7 @@ from testbed.tap import Tap
 
 # Each with what says that it runs now: -t is in seconds of the guest, which are long.
 TESTS = {"memcheck:-t:1:-k:atomics+ping-pong+message-passing+shootdown:-n:1000000": "memcheck: 3 vCPUs",
-         "regs:-t:1": "regs: 3 vCPUs", "ipi:-t:1": "DVMM-GUEST: regs ok"}
+         "regs:-t:1": "regs: 3 vCPUs", "ipi:-t:1:-n:1000000": "DVMM-GUEST: regs ok"}
 
 
 class Moves:
