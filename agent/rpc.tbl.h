@@ -7,6 +7,7 @@
  */
 METHOD(node_info, "node.info", LOCAL | PEERS, "", "this node")
 METHOD(node_list, "node.list", LOCAL | PEERS | NO_KERNEL, "", "nodes of the cluster as configured here")
+METHOD(node_drain, "node.drain", LOCAL, "node", "what has left it, for each VM of this node")
 METHOD(link_list, "link.list", LOCAL | PEERS, "", "links of this node")
 METHOD(vm_list, "vm.list", LOCAL | PEERS, "", "VMs with a part on this node")
 METHOD(vm_info, "vm.info", LOCAL | PEERS, "vm (name, UUID or id)", "one VM")
@@ -17,6 +18,7 @@ METHOD(vm_open, "vm.open", LOCAL | VMMS, "vm (kept)", "the fd of its device, for
 METHOD(vm_take, "vm.take", LOCAL | VMMS, "vm (kept)", "the fd that owns it; the agent no longer keeps it")
 METHOD(vm_drop, "vm.drop", LOCAL, "vm", "whether it was kept; it ends")
 METHOD(vcpu_list, "vcpu.list", LOCAL | PEERS, "vm?", "vCPUs")
+METHOD(vcpu_move, "vcpu.move", LOCAL, "vcpu (VM:N), node", "where it came from, and what the move took")
 METHOD(mem_list, "mem.list", LOCAL | PEERS, "vm?", "memory objects")
 METHOD(mem_top, "mem.top", LOCAL | PEERS, "vm", "pages that nodes fight over, hottest first")
 METHOD(mem_budget, "mem.budget", LOCAL, "vm, size? (as 200M, none, default)", "budget and resident bytes on this node")

@@ -66,6 +66,15 @@ void dsm_vm_destroy(struct dsm_vm *vm);
  */
 int dsm_vm_set_budget(struct dsm_vm *vm, u64 bytes);
 
+/**
+ * dsm_vm_give_all() - all pages of this node go to others, until a budget is set again
+ *
+ * What has its home here and is the last copy stays. May sleep, at most @timeout_ms; more goes
+ * by and by. dsm_vm_get_budget() tells what is left.
+ * Return: 0 or -EIO (dead), -EINTR
+ */
+int dsm_vm_give_all(struct dsm_vm *vm, u32 timeout_ms);
+
 /** dsm_vm_get_budget() - in bytes: the budget or DVMM_BUDGET_NONE, and what is held now */
 void dsm_vm_get_budget(const struct dsm_vm *vm, u64 *out_bytes, u64 *out_resident);
 

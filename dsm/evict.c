@@ -28,6 +28,10 @@
 #define ROOM_WAIT_MS 100
 /* A host that was short of memory is taken to be so for this long. */
 #define SHORT_MS 1000
+/* In place of a budget: nothing is to stay. */
+#define HOLD_NOTHING (-1L)
+/* dsm_vm_give_all() looks so often whether the VM has ended. */
+#define LOOK_MS 100
 
 static unsigned int vm_budget_mb;
 module_param(vm_budget_mb, uint, 0644);
@@ -63,6 +67,8 @@ static bool is_over(const struct dsm_vm *vm, long more)
 {
 	long budget = budget_pages(vm);
 
+	if (budget == HOLD_NOTHING)
+		return nr_resident(vm) > 0;
 	return budget && nr_resident(vm) > budget + more;
 }
 
@@ -71,6 +77,8 @@ static long excess(const struct dsm_vm *vm)
 {
 	long budget = budget_pages(vm);
 
+	if (budget == HOLD_NOTHING)
+		return nr_resident(vm);
 	return budget ? nr_resident(vm) - (budget - slack_pages(budget)) : 0;
 }
 
@@ -162,8 +170,11 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 		return false;
 	if (shared_only && state != PROTO_S)
 		return false;
-	/* Granted for a fault that has not used it yet, or about to be taken. */
-	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)) || page->flags & PAGE_F_TAKE)
+	if (page->flags & PAGE_F_TAKE)
+		return false;
+	/* Granted for a fault that has not used it yet. Nor will it, if its vCPU has moved away. */
+	if (!(page->flags & (PAGE_F_USED | PAGE_F_FORESEEN)) &&
+	    READ_ONCE(ref->mem->vm->evict.budget) != HOLD_NOTHING)
 		return false;
 	if (!ref->home)
 		return true;
@@ -351,11 +362,28 @@ int dsm_vm_set_budget(struct dsm_vm *vm, u64 bytes)
 }
 EXPORT_SYMBOL_GPL(dsm_vm_set_budget);
 
+int dsm_vm_give_all(struct dsm_vm *vm, u32 timeout_ms)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(timeout_ms);
+	long left = 0;
+
+	if (!vm_enter(vm))
+		return -EIO;
+	WRITE_ONCE(vm->evict.budget, HOLD_NOTHING);
+	kick(vm);
+	while (left >= 0 && nr_resident(vm) && !vm_is_dead(vm) && time_before(jiffies, end))
+		left = wait_event_killable_timeout(vm->evict.wait, !nr_resident(vm),
+						   msecs_to_jiffies(LOOK_MS));
+	vm_leave(vm);
+	return left < 0 ? -EINTR : vm_is_dead(vm) ? -EIO : 0;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_give_all);
+
 void dsm_vm_get_budget(const struct dsm_vm *vm, u64 *out_bytes, u64 *out_resident)
 {
-	u64 budget = budget_pages(vm);
+	long budget = budget_pages(vm);
 
-	*out_bytes = budget ? budget << PAGE_SHIFT : DVMM_BUDGET_NONE;
+	*out_bytes = budget ? (u64)max(budget, 0L) << PAGE_SHIFT : DVMM_BUDGET_NONE;
 	*out_resident = (u64)nr_resident(vm) << PAGE_SHIFT;
 }
 EXPORT_SYMBOL_GPL(dsm_vm_get_budget);

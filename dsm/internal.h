@@ -67,7 +67,7 @@ struct evict_hand {
 };
 
 struct evict {
-	long budget; /* frames; 0: the parameter's, LONG_MAX: no bound */
+	long budget; /* frames; 0: the parameter's, LONG_MAX: no bound, -1: none at all */
 	atomic_long_t nr_resident; /* frames */
 	atomic_long_t nr_homed; /* of them, whose home is here */
 	atomic_long_t nr_copies; /* of them, in state S */

@@ -108,6 +108,24 @@ int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_
 	return err;
 }
 
+int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move)
+{
+	int err = call(control, DVMM_VCPU_MOVE, move);
+
+	end_string(move->out_reason);
+	return err;
+}
+
+int dvmm_mem_empty(int control, uint32_t vm_id, uint32_t node_id, uint64_t *ret_bytes)
+{
+	struct dvmm_mem_empty empty = { .vm_id = vm_id, .node_id = node_id };
+	int err = call(control, DVMM_MEM_EMPTY, &empty);
+
+	if (!err)
+		*ret_bytes = empty.out_bytes;
+	return err;
+}
+
 int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome)
 {
 	return call(control, DVMM_MEM_REHOME, rehome);

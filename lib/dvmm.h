@@ -98,6 +98,23 @@ int dvmm_mem_top(int control, uint32_t vm_id, struct dvmm_mem_page *pages, uint3
 int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_budget *ret_budget);
 
 /**
+ * dvmm_vcpu_move() - make a vCPU live on another node, while it runs
+ * @move: vm_id, vcpu_id, node_id, timeout_ms; the rest comes back, out_reason after a failure
+ *
+ * Waits until nothing of the vCPU is left where it was.
+ * Return: 0; the errors of DVMM_VCPU_MOVE: it runs on where it was
+ */
+int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move);
+
+/**
+ * dvmm_mem_empty() - make a node hold no memory of a VM, as far as it comes in 2 s
+ * @ret_bytes: what it holds still
+ *
+ * Return: 0; -EBUSY: a vCPU lives there; -EOPNOTSUPP: the VM's origin is another node
+ */
+int dvmm_mem_empty(int control, uint32_t vm_id, uint32_t node_id, uint64_t *ret_bytes);
+
+/**
  * dvmm_slice_open() - make this process the slice of a VM
  * @vcpu_ids: filled with the ids of the vCPUs placed here
  * @nr_vcpus: in: room at @vcpu_ids; out: how many there are
@@ -110,7 +127,8 @@ int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *n
  * dvmm_slice_serve() - lend this thread to the VM
  * @scratch: DVMM_SCRATCH_SIZE bytes, page aligned, this thread's alone
  *
- * Return: 0 when the VM has ended; -EINTR: a signal came, call again
+ * Return: 0 when the VM has ended; -EINTR: a signal came, call again; above 0: the same
+ * after a thread for the vCPU of this number less one was started
  */
 int dvmm_slice_serve(int slice, void *scratch);
 

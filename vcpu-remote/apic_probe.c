@@ -150,13 +150,20 @@ void apic_tap_remove(struct apic_tap *tap)
 	synchronize_rcu();
 }
 
+/* Not when its vCPU has moved away, see state_switch_off(). */
+static bool apic_is_on(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.apic &&
+	       READ_ONCE(vcpu->arch.apic_base) & MSR_IA32_APICBASE_ENABLE;
+}
+
 static struct kvm_vcpu *first_vcpu(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->arch.apic)
+		if (apic_is_on(vcpu))
 			return vcpu;
 	return NULL;
 }
@@ -206,7 +213,7 @@ bool apic_matches(struct kvm *kvm, const struct kvm_lapic_irq *irq)
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->arch.apic &&
+		if (apic_is_on(vcpu) &&
 		    kvm_apic_match_dest(vcpu, NULL, irq->shorthand,
 					irq->dest_id, irq->dest_mode))
 			return true;

@@ -17,9 +17,14 @@
 struct kvm;
 struct kvm_vcpu;
 struct kvm_cpuid2;
+struct kvm_msrs;
 struct slice;
 struct job;
 struct irq_route;
+struct move;
+struct late;
+struct real_vcpu;
+struct records;
 
 /* Replies of a slice: it may have to wait for memory of other nodes. */
 #define REQUEST_TIMEOUT_MS 60000
@@ -41,15 +46,29 @@ struct server {
 struct vcpu {
 	struct vm *vm;
 	u32 id;
-	u8 node; /* where it is live */
-	struct file *real_file; /* vm->lock; the real vCPU, when live here */
+	u8 node; /* where it is live; origin: changed by who has ->mutex */
+	struct file *real_file; /* vm->lock; the real vCPU, if it is or was live here */
 
-	struct server server; /* slice: who runs it */
+	/* slice: who runs it; origin: the VMM's thread, while it runs it here */
+	struct server server;
 	u32 kick_seq; /* server.lock; slice: the run that shall end */
 	u32 running_seq; /* server.lock; slice: the run in KVM, or 0 */
 
-	/* The rest is used at the origin, for a vCPU that lives elsewhere. */
+	struct records *saved; /* server thread; the state it had when it left, until that is done */
+	atomic64_t fences; /* bit n: node n knows that it has left */
+
+	/* The rest is used at the origin, for a vCPU that may live elsewhere. */
 	struct mutex mutex; /* one ioctl at a time; order: before vm->lock */
+	struct file *here; /* mutex; as real_file, as long as the VMM has the vCPU open */
+	bool is_between; /* mutex; KVM has nothing to finish of the last run */
+	struct move *move; /* server.lock; the VMM's thread shall do this */
+	struct move *leaving; /* mutex; done, but for what comes late */
+
+	/* setup.c; order: mutex -> setup_lock, held over requests */
+	struct mutex setup_lock;
+	struct list_head setups; /* setup_lock */
+	u64 ready_nodes; /* setup_lock; they know all of them */
+	u64 made_nodes; /* vm->move_lock or mutex; they have a real vCPU for it */
 	void *area; /* what the VMM maps: kvm_run and the pages after it */
 	u32 pio_in; /* mutex; bytes the VMM owes for the last port input */
 	bool tsc_stale; /* mutex; the guest TSC must be set before the next run */
@@ -89,6 +108,10 @@ struct vm {
 	void *routes; /* slots_lock; routes the slices have, see vmfile.c */
 	u32 nr_routes; /* slots_lock */
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
+
+	struct mutex move_lock; /* origin: one vCPU moves at a time; held over all of it */
+	u64 budget_before; /* slice: of this node, before drain.c took it; else 0 */
+	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; as move_lock has it, one uses it */
 
 	struct mutex ioeventfds_lock; /* innermost */
 	struct list_head ioeventfds; /* ioeventfds_lock; origin: see ioeventfd.c */
@@ -160,7 +183,7 @@ u32 vm_count(void);
 /* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
 int vm_next_node(const struct vm *vm, int after);
 u64 vm_vcpu_nodes(const struct vm *vm); /* the origin, and where vCPUs live; any context */
-u8 vm_node_of(const struct vm *vm, u32 vcpu_id); /* by placement; any context */
+u8 vm_node_of(const struct vm *vm, u32 vcpu_id); /* where it is live; any context */
 int vm_set_state(struct vm *vm, u32 from, u32 to); /* -EBUSY, -EIO: dead */
 bool vm_has_state(struct vm *vm, u32 state);
 /* all nodes learn it; any sleepable context */
@@ -184,6 +207,13 @@ struct vcpu *vcpu_find(struct vm *vm, u32 id);
 struct vcpu *vcpu_add(struct vm *vm, u32 id, u8 node);
 void vcpu_set_real(struct vcpu *vcpu, struct file *real_file); /* takes the file over */
 struct file *vcpu_get_real(struct vcpu *vcpu); /* with a reference, or NULL */
+/* origin, the VMM's threads: make the real one here, known to KVM's APIC map; all of it goes
+ * into ->here and ->real_file
+ */
+int vcpu_create_here(struct vcpu *vcpu);
+int vcpu_announce(struct vcpu *vcpu, struct file *real_file);
+unsigned long vcpu_scratch(void); /* DVMM_SCRATCH_SIZE bytes of the caller's process, or -errno */
+void vcpu_free_scratch(unsigned long scratch);
 struct kvm_vcpu *vcpu_kvm(struct vcpu *vcpu); /* for a caller that holds the real file */
 struct file *vcpu_get_any_real(struct vm *vm); /* of the live vCPU with the smallest id */
 void vcpu_free_all(struct vm *vm);
@@ -198,6 +228,8 @@ long real_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 /* KVM_CREATE_*: the file instead of the fd */
 struct file *real_create(struct file *file, unsigned int cmd, unsigned long arg);
 void real_kill(struct kvm *kvm); /* KVM_RUN and ioctls fail with EIO from now on */
+/* @task, which does KVM_RUN of it or is about to, comes back with EINTR */
+void real_interrupt(struct kvm_vcpu *vcpu, struct task_struct *task);
 size_t real_mmap_bytes(void);
 
 /* kvmdev.c: /dev/dvmm/vm/<uuid> */
@@ -228,8 +260,32 @@ long ioeventfd_set(struct vm *vm, struct file *real, void __user *user);
 bool ioeventfd_answers(struct vcpu *vcpu); /* the exit in its area; then it may run on */
 void ioeventfd_free_all(struct vm *vm);
 
-/* vcpufile.c: the vCPU fd a VMM gets for a vCPU that lives elsewhere */
+/* vcpufile.c: the vCPU fd a VMM gets when the VM has other nodes */
 int vcpufile_create(struct vcpu *vcpu);
+
+/* setup.c: what the VMM set up on a vCPU and nobody can read back; origin */
+bool setup_is_one(unsigned int cmd);
+int setup_note(struct vcpu *vcpu, unsigned int cmd, u64 arg, const void *bytes, size_t len);
+/* tell @node, unless it knows; @real: here, with scratch memory of the VMM's */
+int setup_replay(struct vcpu *vcpu, u8 node, struct file *real, unsigned long scratch);
+void setup_free_all(struct vcpu *vcpu);
+
+/* drain.c: a node shall hold no memory of a VM */
+long mem_empty_ioctl(struct file *file, void *arg);
+int drain_here(struct vm *vm, u32 timeout_ms, u64 *out_resident); /* slice: SLICE_EMPTY */
+void drain_undo(struct vm *vm); /* slice: a vCPU comes here, after all */
+
+/* move.c: a vCPU goes to another node while the VM runs */
+long vcpu_move_ioctl(struct file *file, void *arg);
+bool move_is_asked(struct vcpu *vcpu);
+void move_now(struct vcpu *vcpu); /* the VMM's thread: if it is asked; vcpu->is_between */
+void move_leave(struct vcpu *vcpu); /* the VMM's thread: after the first run elsewhere has begun */
+int move_saved(const struct real_vcpu *real, struct vcpu *vcpu); /* slice: VCPU_SAVE */
+int move_loaded(const struct real_vcpu *real, struct vcpu *vcpu,
+		const struct dvmm_msg_state *state, size_t len); /* slice: VCPU_LOAD */
+int move_left(const struct real_vcpu *real, struct vcpu *vcpu, u32 *out_late); /* VCPU_LEFT */
+int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len); /* VCPU_MOVED */
+int move_fence(struct vm *vm, u8 from, const struct dvmm_msg_vcpu *fence, size_t len);
 
 /* ioctl_table.c: which ioctls of KVM cross nodes, and how large their arguments are */
 struct kvm_ioctl {
@@ -265,10 +321,14 @@ struct shipped {
 	long ret;
 };
 int ship_vcpu_ioctl(struct vcpu *vcpu, struct shipped *shipped);
+int ship_vcpu_ioctl_to(struct vcpu *vcpu, u8 node, struct shipped *shipped);
 int ship_vm_ioctl(struct vm *vm, u8 node, struct shipped *shipped);
 /* an error has killed the VM */
 int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped);
-int ship_vcpu_create(struct vcpu *vcpu);
+int ship_vcpu_create(struct vcpu *vcpu, u8 node);
+/* a request with a reply of any kind; no answer in time kills the VM */
+int ship_request(struct vm *vm, u8 node, const struct dvmm_msg *msg, void *reply,
+		 size_t reply_len, size_t *out_len);
 int ship_memslot_all(struct vm *vm, const struct kvm_userspace_memory_region *region,
 		     const struct dsm_segment *segments, u32 nr);
 
@@ -281,6 +341,7 @@ int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const 
 void slice_ended(struct vm *vm, int error); /* by vm_end() */
 void slice_free(struct vm *vm);
 void server_init(struct server *server);
+struct vcpu *slice_add_vcpu(struct vm *vm, u32 id); /* one that comes from elsewhere; or ERR_PTR */
 
 /* job.c: does what the origin asked, in a thread of the slice */
 struct job {
@@ -294,7 +355,9 @@ void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scr
 void job_refuse(struct vm *vm, struct job *job, int error);
 
 /* run.c: KVM_RUN of a vCPU that lives elsewhere */
-long run_remote(struct vcpu *vcpu); /* origin: the VMM's thread; vcpu->mutex held */
+long run_vcpu(struct vcpu *vcpu); /* origin: the VMM's thread; vcpu->mutex held */
+void run_stop(struct vcpu *vcpu); /* origin: move_is_asked(): get it out of the guest */
+int run_read_tsc(struct vm *vm, s64 *out_offset); /* origin: guest TSC - TSC of this node */
 int run_exited(struct vcpu *vcpu, const void *payload, size_t len); /* origin: VCPU_EXIT has come */
 /* slice */
 void run_here(struct vcpu *vcpu, struct file *real_file, const struct dvmm_msg_run *msg,
@@ -320,6 +383,14 @@ int irq_vm_start(struct vm *vm);
  */
 void irq_vm_stop(struct vm *vm);
 int irq_receive(struct vm *vm, u8 from, const struct dvmm_msg_apic *msg); /* message context */
+/* From now on interrupts for the vCPU go to @to. @from hears of it in a VCPU_FENCE, after
+ * all that have gone there; any context
+ */
+void irq_vcpu_moved(struct vm *vm, u32 vcpu_id, u8 from, u8 to);
+/* All that this node's KVM was delivering when the vCPU moved has arrived. May sleep */
+void irq_settle(struct vm *vm);
+/* To the node where the vCPU lives; how many */
+u32 irq_send_late(struct vm *vm, u32 vcpu_id, const struct late *late);
 /* A real vCPU of a slice is complete: make it known to KVM's APIC map, else INIT
  * and SIPI for it are lost. Caller is a thread of the VM's process; scratch is a
  * page of its user memory. -EIO: KVM delivers past the probe.

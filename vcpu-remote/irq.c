@@ -7,6 +7,9 @@
  * knows their logical ids. Nothing is taken away from the local KVM: a vCPU that
  * lives elsewhere does not exist here, and KVM drops what is for it.
  *
+ * When a vCPU moves, each node sends a fence to where it was: what it sends there after that
+ * is not for this vCPU. A message that meets it no more is sent on; see move.c.
+ *
  * An irqfd whose MSI KVM cannot deliver at once (a broadcast) tries again from a
  * workqueue, and the message is sent twice: for an edge interrupt that is the same
  * as a spurious one.
@@ -20,6 +23,7 @@
 #include <asm/apic.h>
 #include "internal.h"
 #include "apic_probe.h"
+#include "state.h"
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
@@ -29,16 +33,21 @@
 
 struct irq_item {
 	u64 nodes;
-	struct dvmm_msg_apic msg;
+	bool is_fence;
+	union {
+		struct dvmm_msg_apic msg;
+		struct dvmm_msg_vcpu fence;
+	};
 };
 
 struct irq_route {
 	struct apic_tap tap;
 	struct vm *vm; /* outlives the route */
-	u64 peers; /* all nodes with vCPUs of the VM but this */
+	u64 peers; /* lock for writing; all nodes with vCPUs of the VM but this */
 	struct irq_work work;
 	struct work_struct lost; /* a message was: the guest would hang */
 	raw_spinlock_t lock; /* innermost */
+	u32 nr_moves; /* lock; what was routed before the last one is routed anew */
 	unsigned int head; /* lock; next to write */
 	unsigned int tail; /* lock; next to send */
 	bool sending; /* lock; one CPU sends, so that order is kept */
@@ -51,7 +60,7 @@ static u64 node_bit(const struct irq_route *route, u32 vcpu_id)
 {
 	u8 node = vm_node_of(route->vm, vcpu_id);
 
-	return node < 64 ? BIT_ULL(node) & route->peers : 0;
+	return node < 64 ? BIT_ULL(node) & READ_ONCE(route->peers) : 0;
 }
 
 static bool is_lowest_priority(const struct kvm_lapic_irq *irq)
@@ -80,7 +89,7 @@ static u64 nodes_of_logical(const struct irq_route *route, u32 dest, bool x2apic
 	int bit;
 
 	if (!x2apic)
-		return route->peers;
+		return READ_ONCE(route->peers);
 	for_each_set_bit(bit, &bits, 16)
 		nodes |= node_bit(route, (dest >> 16) * 16 + bit);
 	return nodes;
@@ -113,7 +122,7 @@ static u64 nodes_of_all(const struct irq_route *route, struct kvm_lapic_irq *irq
 	irq->shorthand = APIC_DEST_ALLINC;
 	if (is_lowest_priority(irq))
 		irq->delivery_mode = APIC_DM_FIXED;
-	return route->peers;
+	return READ_ONCE(route->peers);
 }
 
 /* Other nodes with destinations of @irq, which becomes what they are to be told. */
@@ -154,17 +163,26 @@ static void msg_from_irq(struct dvmm_msg_apic *msg,
 	msg->flags = cpu_to_le32(flags);
 }
 
-static bool item_push(struct irq_route *route, const struct irq_item *item)
+/* route->lock is held */
+static int push_locked(struct irq_route *route, const struct irq_item *item)
+{
+	if (route->head - route->tail >= NR_ITEMS)
+		return -ENOBUFS;
+	route->items[route->head++ % NR_ITEMS] = *item;
+	return 0;
+}
+
+/* -ESTALE: a vCPU has moved since @nr_moves was read: a fence has gone where this would go */
+static int item_push(struct irq_route *route, const struct irq_item *item, u32 nr_moves)
 {
 	unsigned long flags;
-	bool room;
+	int err = -ESTALE;
 
 	raw_spin_lock_irqsave(&route->lock, flags);
-	room = route->head - route->tail < NR_ITEMS;
-	if (room)
-		route->items[route->head++ % NR_ITEMS] = *item;
+	if (route->nr_moves == nr_moves)
+		err = push_locked(route, item);
 	raw_spin_unlock_irqrestore(&route->lock, flags);
-	return room;
+	return err;
 }
 
 /* One sender at a time: true from the first call means to call until false. */
@@ -204,10 +222,10 @@ static void item_send(struct irq_route *route, const struct irq_item *item)
 {
 	struct vm *vm = route->vm;
 	struct dvmm_msg msg = {
-		.type = DVMM_MSG_APIC,
+		.type = item->is_fence ? DVMM_MSG_VCPU_FENCE : DVMM_MSG_APIC,
 		.vm = vm->id,
 		.payload = &item->msg,
-		.len = sizeof(item->msg),
+		.len = item->is_fence ? sizeof(item->fence) : sizeof(item->msg),
 	};
 	unsigned long nodes = item->nodes;
 	int node;
@@ -215,7 +233,7 @@ static void item_send(struct irq_route *route, const struct irq_item *item)
 	for_each_set_bit(node, &nodes, 64) {
 		if (dvmm_link_send(node, &msg))
 			count_dropped(route, BIT_ULL(node));
-		else
+		else if (!item->is_fence)
 			dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_sent);
 	}
 }
@@ -232,23 +250,35 @@ static void send_items(struct irq_work *work)
 	}
 }
 
+static int route_irq(struct irq_route *route, const struct kvm_lapic_irq *heard, bool ipi)
+{
+	/* Pairs with irq_vcpu_moved(): an older map comes with an older number. */
+	u32 nr_moves = smp_load_acquire(&route->nr_moves);
+	struct kvm_lapic_irq irq = *heard;
+	struct irq_item item = { .nodes = nodes_concerned(route, &irq, ipi) };
+	int err;
+
+	if (!item.nodes)
+		return 0;
+	msg_from_irq(&item.msg, &irq);
+	err = item_push(route, &item, nr_moves);
+	if (err == -ENOBUFS)
+		count_dropped(route, item.nodes);
+	if (!err) {
+		trace_dvmm_apic_captured(route->vm->id, item.nodes, &item.msg);
+		irq_work_queue(&route->work);
+	}
+	return err;
+}
+
 static void irq_capture(struct apic_tap *tap, const struct kvm_lapic_irq *heard,
 			bool ipi)
 {
 	struct irq_route *route = container_of(tap, struct irq_route, tap);
-	struct vm *vm = route->vm;
-	struct kvm_lapic_irq irq = *heard;
-	struct irq_item item = { .nodes = nodes_concerned(route, &irq, ipi) };
 
-	dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_captured);
-	if (!item.nodes)
-		return;
-	msg_from_irq(&item.msg, &irq);
-	trace_dvmm_apic_captured(vm->id, item.nodes, &item.msg);
-	if (item_push(route, &item))
-		irq_work_queue(&route->work);
-	else
-		count_dropped(route, item.nodes);
+	dvmm_stat_inc(route->vm->stats, DVMM_STAT_VM_apic_captured);
+	while (route_irq(route, heard, ipi) == -ESTALE)
+		cpu_relax();
 }
 
 /* ---- in ---- */
@@ -295,18 +325,132 @@ static int inject(struct vm *vm, const struct kvm_lapic_irq *irq)
 	return err;
 }
 
+/* The sender did not know yet that the vCPU has moved away from here. */
+static bool send_on(struct vm *vm, u8 from, const struct kvm_lapic_irq *irq,
+		    const struct dvmm_msg_apic *apic)
+{
+	const struct dvmm_msg msg = {
+		.type = DVMM_MSG_APIC,
+		.vm = vm->id,
+		.payload = apic,
+		.len = sizeof(*apic),
+	};
+	u8 node = vm_node_of(vm, irq->dest_id);
+
+	if (irq->shorthand || irq->dest_mode != APIC_DEST_PHYSICAL ||
+	    irq->dest_id >= DVMM_MAX_VCPUS || !vcpu_find(vm, irq->dest_id) ||
+	    node == dvmm_node_self() || node == from)
+		return false;
+	if (dvmm_link_send(node, &msg))
+		return false;
+	dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_sent_on);
+	return true;
+}
+
 int irq_receive(struct vm *vm, u8 from, const struct dvmm_msg_apic *msg)
 {
 	struct kvm_lapic_irq irq;
 
 	if (from >= 64 || !(vm->nodes & BIT_ULL(from)) || !irq_from_msg(&irq, msg))
 		return -EPROTO;
+	if (send_on(vm, from, &irq, msg))
+		return 0;
 	trace_dvmm_apic_received(vm->id, BIT_ULL(from), msg);
 	dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_received);
 	/* Normal before the first vCPU is there and when the VM ends. */
 	if (inject(vm, &irq))
 		dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_dropped);
 	return 0;
+}
+
+/* ---- moves ---- */
+
+static void reroute(struct irq_route *route, u32 vcpu_id, u8 from, u8 to)
+{
+	struct vm *vm = route->vm;
+	const struct irq_item fence = {
+		.nodes = BIT_ULL(from),
+		.is_fence = true,
+		.fence.vcpu_id = cpu_to_le32(vcpu_id),
+	};
+	unsigned long flags;
+	int err = 0;
+
+	raw_spin_lock_irqsave(&route->lock, flags);
+	WRITE_ONCE(vm->node_of[vcpu_id], to);
+	WRITE_ONCE(route->peers, vm_vcpu_nodes(vm) & ~BIT_ULL(dvmm_node_self()));
+	if (from != dvmm_node_self())
+		err = push_locked(route, &fence);
+	/* Pairs with route_irq(). */
+	smp_store_release(&route->nr_moves, route->nr_moves + 1);
+	raw_spin_unlock_irqrestore(&route->lock, flags);
+	if (err)
+		count_dropped(route, fence.nodes);
+	irq_work_queue(&route->work);
+}
+
+void irq_vcpu_moved(struct vm *vm, u32 vcpu_id, u8 from, u8 to)
+{
+	struct irq_route *route;
+
+	trace_dvmm_vcpu_moved(vm->id, vcpu_id, from, to);
+	rcu_read_lock();
+	route = rcu_dereference(vm->irq);
+	if (route)
+		reroute(route, vcpu_id, from, to);
+	else
+		WRITE_ONCE(vm->node_of[vcpu_id], to);
+	rcu_read_unlock();
+}
+
+/* KVM delivers with interrupts off, or as a reader of one of the two. */
+void irq_settle(struct vm *vm)
+{
+	synchronize_rcu_expedited();
+	synchronize_srcu_expedited(&vm->kvm->srcu);
+	synchronize_srcu_expedited(&vm->kvm->irq_srcu);
+}
+
+static u32 send_one(struct vm *vm, u32 vcpu_id, u32 mode, u32 vector, bool level)
+{
+	const struct dvmm_msg_apic apic = {
+		.dest = cpu_to_le32(vcpu_id),
+		.vector = cpu_to_le32(vector),
+		.delivery_mode = cpu_to_le32(mode),
+		.dest_mode = cpu_to_le32(APIC_DEST_PHYSICAL),
+		.flags = cpu_to_le32(DVMM_APIC_F_LEVEL | (level ? DVMM_APIC_F_TRIG : 0)),
+	};
+	const struct dvmm_msg msg = {
+		.type = DVMM_MSG_APIC,
+		.vm = vm->id,
+		.payload = &apic,
+		.len = sizeof(apic),
+	};
+	int err = dvmm_link_send(vm_node_of(vm, vcpu_id), &msg);
+
+	if (err)
+		vm_die(vm, err, "a late interrupt cannot be sent to where its vCPU moved");
+	else
+		dvmm_stat_inc(vm->stats, DVMM_STAT_VM_apic_sent_on);
+	return 1;
+}
+
+u32 irq_send_late(struct vm *vm, u32 vcpu_id, const struct late *late)
+{
+	u32 nr = 0;
+	u32 i;
+
+	if (late->init)
+		nr += send_one(vm, vcpu_id, APIC_DM_INIT, 0, false);
+	if (late->sipi)
+		nr += send_one(vm, vcpu_id, APIC_DM_STARTUP, late->sipi_vector, false);
+	if (late->nmi)
+		nr += send_one(vm, vcpu_id, APIC_DM_NMI, 0, false);
+	for (i = 0; i < 256; i++)
+		if (late->pending[i / 32] & BIT(i % 32))
+			nr += send_one(vm, vcpu_id, APIC_DM_FIXED, i,
+				       late->level[i / 32] & BIT(i % 32));
+	return nr;
 }
 
 /* ---- life ---- */

@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "internal.h"
+#include "state.h"
 
 static void reply(struct vm *vm, const struct job *job, int error)
 {
@@ -166,6 +167,14 @@ static int vcpu_ioctl(struct vm *vm, struct vcpu *vcpu, const struct job *job,
 	return err;
 }
 
+/* It is not live here yet: no interrupt shall find it. */
+static int switch_off(struct vm *vm, struct file *file, unsigned long scratch)
+{
+	const struct real_vcpu real = { .vm = vm, .file = file, .scratch = scratch };
+
+	return state_switch_off(&real);
+}
+
 static int create_vcpu(struct vm *vm, const struct job *job, unsigned long scratch)
 {
 	const struct dvmm_msg_vcpu *msg = (const void *)job->payload;
@@ -173,20 +182,102 @@ static int create_vcpu(struct vm *vm, const struct job *job, unsigned long scrat
 	struct file *file;
 	int err;
 
-	if (!vcpu || vcpu->node != dvmm_node_self())
-		return -EPROTO;
+	if (!vcpu)
+		vcpu = slice_add_vcpu(vm, le32_to_cpu(msg->vcpu_id));
+	if (IS_ERR(vcpu))
+		return PTR_ERR(vcpu);
 	if (vcpu->created)
 		return -EEXIST;
 	file = real_create(vm->kvm_file, KVM_CREATE_VCPU, vcpu->id);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	err = irq_vcpu_created(vm, file, scratch);
+	if (!err && vcpu->node != dvmm_node_self())
+		err = switch_off(vm, file, scratch);
 	if (err) {
 		fput(file);
 		return err;
 	}
 	vcpu_set_real(vcpu, file);
 	return 0;
+}
+
+/* ---- moves ---- */
+
+static void reply_state(struct vm *vm, const struct vcpu *vcpu, const struct job *job)
+{
+	const struct records *records = vcpu->saved;
+	size_t bytes = sizeof(struct dvmm_msg_state) + records->bytes;
+	struct dvmm_msg_state *state = kvmalloc(bytes, GFP_KERNEL);
+
+	if (!state) {
+		reply(vm, job, -ENOMEM);
+		return;
+	}
+	*state = (struct dvmm_msg_state){
+		.vcpu_id = cpu_to_le32(vcpu->id),
+		.records_len = cpu_to_le32(records->bytes),
+	};
+	memcpy(state + 1, records->start, records->bytes);
+	dvmm_link_reply(vm->origin, job->req, 0, state, bytes);
+	kvfree(state);
+}
+
+static int save_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const struct job *job)
+{
+	int err = move_saved(real, vcpu);
+
+	if (!err)
+		reply_state(real->vm, vcpu, job);
+	return err;
+}
+
+static int load_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const struct job *job)
+{
+	int err = move_loaded(real, vcpu, (const void *)job->payload, job->len);
+
+	if (!err)
+		reply(real->vm, job, 0);
+	return err;
+}
+
+static int leave_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const struct job *job)
+{
+	__le32 late;
+	u32 nr;
+	int err = move_left(real, vcpu, &nr);
+
+	late = cpu_to_le32(nr);
+	if (!err)
+		dvmm_link_reply(real->vm->origin, job->req, 0, &late, sizeof(late));
+	return err;
+}
+
+/* On success the answer is sent. */
+static int move_job(struct vm *vm, struct vcpu *vcpu, const struct job *job,
+		    unsigned long scratch)
+{
+	const struct real_vcpu real = {
+		.vm = vm,
+		.file = vcpu_get_real(vcpu),
+		.scratch = scratch,
+	};
+	int err;
+
+	if (!real.file)
+		return -EIO;
+	switch (job->type) {
+	case DVMM_MSG_VCPU_SAVE:
+		err = save_vcpu(&real, vcpu, job);
+		break;
+	case DVMM_MSG_VCPU_LOAD:
+		err = load_vcpu(&real, vcpu, job);
+		break;
+	default:
+		err = leave_vcpu(&real, vcpu, job);
+	}
+	fput(real.file);
+	return err;
 }
 
 static void do_run(struct vm *vm, struct vcpu *vcpu, const struct job *job,
@@ -200,6 +291,19 @@ static void do_run(struct vm *vm, struct vcpu *vcpu, const struct job *job,
 	}
 	run_here(vcpu, file, (const void *)job->payload, scratch);
 	fput(file);
+}
+
+/* On success the answer is sent. */
+static int empty_here(struct vm *vm, const struct job *job)
+{
+	struct dvmm_msg_empty msg = *(const struct dvmm_msg_empty *)job->payload;
+	u64 resident;
+	int err = drain_here(vm, le32_to_cpu(msg.timeout_ms), &resident);
+
+	msg.resident = cpu_to_le64(resident);
+	if (!err)
+		dvmm_link_reply(vm->origin, job->req, 0, &msg, sizeof(msg));
+	return err;
 }
 
 void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scratch)
@@ -227,6 +331,14 @@ void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scr
 		err = create_vcpu(vm, job, scratch);
 		if (!err)
 			reply(vm, job, 0);
+		break;
+	case DVMM_MSG_SLICE_EMPTY:
+		err = empty_here(vm, job);
+		break;
+	case DVMM_MSG_VCPU_SAVE:
+	case DVMM_MSG_VCPU_LOAD:
+	case DVMM_MSG_VCPU_LEFT:
+		err = move_job(vm, vcpu, job, scratch);
 		break;
 	default:
 		err = -EPROTO;

@@ -60,6 +60,8 @@ static int vm_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 		return exit_message(vm, from, payload, len);
 	case DVMM_MSG_APIC:
 		return apic_message(vm, from, payload, len);
+	case DVMM_MSG_VCPU_FENCE:
+		return move_fence(vm, from, payload, len);
 	default:
 		return slice_message(vm, from, hdr, payload, len);
 	}
@@ -89,7 +91,7 @@ static const struct dvmm_service service = {
 	.name = "vcpu",
 	.owner = THIS_MODULE,
 	.first_type = DVMM_MSG_SLICE_START,
-	.last_type = DVMM_MSG_APIC,
+	.last_type = DVMM_MSG_SLICE_EMPTY,
 	.message = message,
 	.link_lost = vm_lost_node,
 };

@@ -54,6 +54,13 @@ void real_kill(struct kvm *kvm)
 		wake_vcpu(vcpu);
 }
 
+/* As a signal, but one that no handler of the VMM sees. */
+void real_interrupt(struct kvm_vcpu *vcpu, struct task_struct *task)
+{
+	set_tsk_thread_flag(task, TIF_NOTIFY_SIGNAL);
+	kvm_vcpu_kick(vcpu);
+}
+
 size_t real_mmap_bytes(void)
 {
 	return mmap_bytes;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* vcpu-remote/run.c - KVM_RUN of a vCPU that lives on another node.
+/* vcpu-remote/run.c - KVM_RUN of a vCPU that lives on another node, or may.
  *
- * Origin: the VMM's thread sends VCPU_RUN and sleeps until VCPU_EXIT comes. A
+ * One that lives at the origin is run by the VMM's thread itself, with the real kvm_run
+ * page: what the VMM shares goes in and comes out.
+ * Elsewhere. Origin: the VMM's thread sends VCPU_RUN and sleeps until VCPU_EXIT comes. A
  * signal makes it send VCPU_KICK; then it still waits for the exit, as only that
  * says what the vCPU did.
  * Slice: the vCPU's thread does the real KVM_RUN with the real kvm_run page.
@@ -14,7 +16,7 @@
 #include <linux/slab.h>
 #include "internal.h"
 
-static int read_origin_tsc(struct vm *vm, s64 *out_offset)
+int run_read_tsc(struct vm *vm, s64 *out_offset)
 {
 	struct file *file = vcpu_get_any_real(vm);
 	int err = 0;
@@ -28,7 +30,14 @@ static int read_origin_tsc(struct vm *vm, s64 *out_offset)
 	return err;
 }
 
-static int send_run(struct vcpu *vcpu)
+/* The field's name differs between kernels, its place in the ABI does not. */
+static void set_immediate_exit(struct kvm_run *run)
+{
+	WRITE_ONCE(((u8 *)run)[offsetof(struct kvm_run, padding1) - 1], 1);
+}
+
+/* @finish: only what KVM has to finish of the last exit */
+static int send_run(struct vcpu *vcpu, bool finish)
 {
 	struct kvm_run *area = vcpu->area;
 	struct dvmm_msg_run run = {
@@ -50,12 +59,14 @@ static int send_run(struct vcpu *vcpu)
 	if (!tail)
 		return -ENOMEM;
 	if (vcpu->tsc_stale) {
-		err = read_origin_tsc(vcpu->vm, &tsc_offset);
+		err = run_read_tsc(vcpu->vm, &tsc_offset);
 		run.flags = cpu_to_le32(DVMM_RUN_F_TSC);
 	}
 	if (err)
 		goto free_tail;
 	memcpy(tail, area, RUN_BYTES);
+	if (finish)
+		set_immediate_exit((struct kvm_run *)tail);
 	memcpy(tail + RUN_BYTES, vcpu->area + KVM_PIO_PAGE_OFFSET * PAGE_SIZE,
 	       vcpu->pio_in);
 	msg.tail = tail;
@@ -121,19 +132,93 @@ static void restore_sigmask(struct vcpu *vcpu, sigset_t *saved)
 		sigprocmask(SIG_SETMASK, saved, NULL);
 }
 
-static long run_once(struct vcpu *vcpu)
+static long run_there(struct vcpu *vcpu, bool finish)
 {
 	long err;
 
 	dvmm_stat_inc(vcpu->vm->stats, DVMM_STAT_VM_remote_runs);
-	err = send_run(vcpu);
+	err = send_run(vcpu, finish);
+	if (vcpu->leaving)
+		move_leave(vcpu);
+	/* Pairs with run_stop(): it sees this run, or we see that it asks. */
+	smp_mb();
+	if (!err && move_is_asked(vcpu))
+		send_kick(vcpu);
 	if (!err)
 		return wait_exit(vcpu);
 	vm_die(vcpu->vm, err, "a vCPU cannot be run on its node");
 	return -EIO;
 }
 
-long run_remote(struct vcpu *vcpu)
+static void begin_at_origin(struct vcpu *vcpu, struct kvm_run *run)
+{
+	spin_lock(&vcpu->server.lock);
+	vcpu->server.task = current;
+	if (vcpu->move)
+		set_immediate_exit(run);
+	spin_unlock(&vcpu->server.lock);
+}
+
+static void end_at_origin(struct vcpu *vcpu)
+{
+	spin_lock(&vcpu->server.lock);
+	vcpu->server.task = NULL;
+	spin_unlock(&vcpu->server.lock);
+}
+
+static long run_at_origin(struct vcpu *vcpu, bool finish)
+{
+	struct kvm_vcpu *real = vcpu->here->private_data;
+	struct kvm_run *run = real->run;
+
+	memcpy(run, vcpu->area, RUN_BYTES);
+	if (vcpu->pio_in)
+		memcpy(real->arch.pio_data, vcpu->area + KVM_PIO_PAGE_OFFSET * PAGE_SIZE,
+		       vcpu->pio_in);
+	if (finish)
+		set_immediate_exit(run);
+	begin_at_origin(vcpu, run);
+	vcpu->run_ret = real_ioctl(vcpu->here, KVM_RUN, 0);
+	end_at_origin(vcpu);
+	exit_to_area(vcpu, run, real->arch.pio_data, exit_data_bytes(run));
+	return vcpu->run_ret;
+}
+
+static bool is_at_origin(const struct vcpu *vcpu)
+{
+	return vcpu->node == dvmm_node_self();
+}
+
+static long run_once(struct vcpu *vcpu, bool finish)
+{
+	long ret = is_at_origin(vcpu) ? run_at_origin(vcpu, finish) : run_there(vcpu, finish);
+
+	vcpu->is_between = ret == -EINTR || ret == -EAGAIN;
+	return ret;
+}
+
+/* Not with half an instruction: the exit that the VMM has answered is finished first. */
+static long run_or_move(struct vcpu *vcpu)
+{
+	long ret;
+
+	if (move_is_asked(vcpu)) {
+		ret = vcpu->is_between ? -EINTR : run_once(vcpu, true);
+		if (ret != -EINTR)
+			return ret;
+		move_now(vcpu);
+	}
+	return run_once(vcpu, false);
+}
+
+static bool goes_on(struct vcpu *vcpu, long ret)
+{
+	if (!ret)
+		return !is_at_origin(vcpu) && ioeventfd_answers(vcpu);
+	return ret == -EINTR && move_is_asked(vcpu) && !signal_pending(current);
+}
+
+long run_vcpu(struct vcpu *vcpu)
 {
 	sigset_t saved;
 	long ret;
@@ -143,10 +228,28 @@ long run_remote(struct vcpu *vcpu)
 		return -EINTR;
 	swap_sigmask(vcpu, &saved);
 	do {
-		ret = run_once(vcpu);
-	} while (!ret && ioeventfd_answers(vcpu));
+		ret = run_or_move(vcpu);
+	} while (goes_on(vcpu, ret));
 	restore_sigmask(vcpu, &saved);
 	return vm_is_dead(vcpu->vm) ? -EIO : ret;
+}
+
+static void interrupt_at_origin(struct vcpu *vcpu)
+{
+	spin_lock(&vcpu->server.lock);
+	if (vcpu->server.task)
+		real_interrupt(vcpu->here->private_data, vcpu->server.task);
+	spin_unlock(&vcpu->server.lock);
+}
+
+void run_stop(struct vcpu *vcpu)
+{
+	/* Pairs with run_there(). */
+	smp_mb();
+	if (READ_ONCE(vcpu->node) == dvmm_node_self())
+		interrupt_at_origin(vcpu);
+	else
+		send_kick(vcpu);
 }
 
 /* In message context; the waiter owns nothing of the area until exit_seq says so. */
@@ -175,12 +278,6 @@ int run_exited(struct vcpu *vcpu, const void *payload, size_t len)
 }
 
 /* ---- slice ---- */
-
-/* The field's name differs between kernels, its place in the ABI does not. */
-static void set_immediate_exit(struct kvm_run *run)
-{
-	WRITE_ONCE(((u8 *)run)[offsetof(struct kvm_run, padding1) - 1], 1);
-}
 
 static void begin_run(struct vcpu *vcpu, struct kvm_run *run, u32 seq)
 {

@@ -5,8 +5,8 @@
 #include <linux/slab.h>
 #include "internal.h"
 
-static int request(struct vm *vm, u8 node, const struct dvmm_msg *msg, void *reply,
-		   size_t reply_len, size_t *out_len)
+int ship_request(struct vm *vm, u8 node, const struct dvmm_msg *msg, void *reply,
+		 size_t reply_len, size_t *out_len)
 {
 	int err;
 
@@ -61,7 +61,7 @@ static int ship(struct vm *vm, u8 node, u16 type, u32 vcpu_id,
 
 	if (!reply)
 		return -ENOMEM;
-	err = request(vm, node, &msg, reply, DVMM_MSG_MAX, &len);
+	err = ship_request(vm, node, &msg, reply, DVMM_MSG_MAX, &len);
 	if (!err)
 		err = take_reply(reply, len, shipped);
 	if (err == -EPROTO)
@@ -72,7 +72,12 @@ static int ship(struct vm *vm, u8 node, u16 type, u32 vcpu_id,
 
 int ship_vcpu_ioctl(struct vcpu *vcpu, struct shipped *shipped)
 {
-	return ship(vcpu->vm, vcpu->node, DVMM_MSG_VCPU_IOCTL, vcpu->id, shipped);
+	return ship_vcpu_ioctl_to(vcpu, vcpu->node, shipped);
+}
+
+int ship_vcpu_ioctl_to(struct vcpu *vcpu, u8 node, struct shipped *shipped)
+{
+	return ship(vcpu->vm, node, DVMM_MSG_VCPU_IOCTL, vcpu->id, shipped);
 }
 
 int ship_vm_ioctl(struct vm *vm, u8 node, struct shipped *shipped)
@@ -112,7 +117,7 @@ int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped)
 	return 0;
 }
 
-int ship_vcpu_create(struct vcpu *vcpu)
+int ship_vcpu_create(struct vcpu *vcpu, u8 node)
 {
 	const struct dvmm_msg_vcpu create = { .vcpu_id = cpu_to_le32(vcpu->id) };
 	const struct dvmm_msg msg = {
@@ -122,7 +127,7 @@ int ship_vcpu_create(struct vcpu *vcpu)
 		.len = sizeof(create),
 	};
 
-	return request(vcpu->vm, vcpu->node, &msg, NULL, 0, NULL);
+	return ship_request(vcpu->vm, node, &msg, NULL, 0, NULL);
 }
 
 static struct dvmm_wire_segment *wire_segments(const struct dsm_segment *segments,
@@ -167,7 +172,7 @@ int ship_memslot_all(struct vm *vm,
 		return -ENOMEM;
 	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node)) {
-		err = request(vm, node, &msg, NULL, 0, NULL);
+		err = ship_request(vm, node, &msg, NULL, 0, NULL);
 		if (is_dispensable(vm, node, err))
 			err = 0;
 		if (err)

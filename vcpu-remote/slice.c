@@ -16,6 +16,7 @@ struct slice {
 	bool attached; /* vm->lock; the slice's fd holds the VM's first reference */
 	bool start_pending; /* vm->lock; the origin waits for the answer to ... */
 	u32 start_req; /* ... this request */
+	u32 new_vcpu; /* its serving thread; 1 + a vCPU that needs a thread, or 0 */
 };
 
 void server_init(struct server *server)
@@ -163,7 +164,8 @@ static int vcpu_message(struct vm *vm, const struct dvmm_msg_hdr *hdr, u32 vcpu_
 	struct vcpu *vcpu = vcpu_find(vm, vcpu_id);
 	const struct dvmm_msg_vcpu *kick = payload;
 
-	if (!vcpu || vcpu->node != dvmm_node_self())
+	/* Also of one that has left, or is still to come. */
+	if (!vcpu)
 		return -EPROTO;
 	switch (le16_to_cpu(hdr->type)) {
 	case DVMM_MSG_VCPU_KICK:
@@ -191,19 +193,46 @@ int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 	case DVMM_MSG_VM_IOCTL:
 	case DVMM_MSG_MEMSLOT:
 	case DVMM_MSG_VCPU_CREATE:
+	case DVMM_MSG_SLICE_EMPTY:
 		return enqueue(vm, &vm->slice->server, hdr, payload, len);
 	case DVMM_MSG_VCPU_IOCTL:
 		return vcpu_message(vm, hdr, le32_to_cpu(ioctl->vcpu_id), payload, len);
+	case DVMM_MSG_VCPU_MOVED:
+		return move_message(vm, payload, len);
 	case DVMM_MSG_VCPU_RUN:
 	case DVMM_MSG_VCPU_KICK:
-		/* Both start with the vCPU's id. */
+	case DVMM_MSG_VCPU_SAVE:
+	case DVMM_MSG_VCPU_LOAD:
+	case DVMM_MSG_VCPU_LEFT:
+		/* All start with the vCPU's id. */
 		return vcpu_message(vm, hdr, le32_to_cpu(about->vcpu_id), payload, len);
 	default:
 		return -EPROTO;
 	}
 }
 
+/* By the thread that serves the VM: it goes and has a thread made. */
+struct vcpu *slice_add_vcpu(struct vm *vm, u32 id)
+{
+	struct vcpu *vcpu;
+
+	if (id >= DVMM_MAX_VCPUS)
+		return ERR_PTR(-EPROTO);
+	vcpu = vcpu_add(vm, id, vm_node_of(vm, id));
+	if (!IS_ERR(vcpu))
+		vm->slice->new_vcpu = id + 1;
+	return vcpu;
+}
+
 /* ---- serving threads ---- */
+
+static long take_new_vcpu(struct vm *vm)
+{
+	long ret = vm->slice->new_vcpu;
+
+	vm->slice->new_vcpu = 0;
+	return ret;
+}
 
 static struct job *take_job(struct server *server)
 {
@@ -257,6 +286,8 @@ static long serve_jobs(struct vm *vm, struct vcpu *vcpu, struct server *server,
 						 vm_is_dead(vm) ||
 						 !list_empty_careful(&server->jobs));
 		kvfree(job);
+		if (!vcpu && vm->slice->new_vcpu)
+			return take_new_vcpu(vm);
 	}
 }
 

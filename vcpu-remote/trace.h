@@ -51,6 +51,26 @@ DEFINE_EVENT(dvmm_apic_class, dvmm_apic_received,
 	TP_PROTO(u32 vm, u64 nodes, const struct dvmm_msg_apic *msg),
 	TP_ARGS(vm, nodes, msg));
 
+/* Interrupts for a vCPU go from this node to another one than before. */
+TRACE_EVENT(dvmm_vcpu_moved,
+	TP_PROTO(u32 vm, u32 vcpu, u8 from, u8 to),
+	TP_ARGS(vm, vcpu, from, to),
+	TP_STRUCT__entry(
+		__field(u32, vm)
+		__field(u32, vcpu)
+		__field(u8, from)
+		__field(u8, to)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->vcpu = vcpu;
+		__entry->from = from;
+		__entry->to = to;
+	),
+	TP_printk("vm %x vcpu %u from %u to %u", __entry->vm, __entry->vcpu,
+		  __entry->from, __entry->to)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

@@ -4,6 +4,8 @@
  */
 #include <linux/file.h>
 #include <linux/kvm_host.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include "internal.h"
@@ -11,6 +13,12 @@
 struct vcpu *vcpu_find(struct vm *vm, u32 id)
 {
 	return xa_load(&vm->vcpus, id);
+}
+
+/* With nodes to go to, the VMM gets fds of ours, and pages of ours to share. */
+static bool is_wrapped(struct vm *vm)
+{
+	return vm_is_origin(vm) && vm_next_node(vm, -1) < DVMM_MAX_NODES;
 }
 
 static struct vcpu *vcpu_new(struct vm *vm, u32 id, u8 node)
@@ -26,7 +34,10 @@ static struct vcpu *vcpu_new(struct vm *vm, u32 id, u8 node)
 	server_init(&vcpu->server);
 	mutex_init(&vcpu->mutex);
 	init_waitqueue_head(&vcpu->wait);
-	if (node == dvmm_node_self())
+	vcpu->is_between = true;
+	mutex_init(&vcpu->setup_lock);
+	INIT_LIST_HEAD(&vcpu->setups);
+	if (!is_wrapped(vm))
 		return vcpu;
 	vcpu->area = vmalloc_user(real_mmap_bytes());
 	if (!vcpu->area) {
@@ -38,6 +49,8 @@ static struct vcpu *vcpu_new(struct vm *vm, u32 id, u8 node)
 
 static void vcpu_free(struct vcpu *vcpu)
 {
+	setup_free_all(vcpu);
+	kvfree(vcpu->saved);
 	vfree(vcpu->area);
 	kfree(vcpu);
 }
@@ -85,6 +98,54 @@ struct file *vcpu_get_real(struct vcpu *vcpu)
 	return file;
 }
 
+unsigned long vcpu_scratch(void)
+{
+	return vm_mmap(NULL, 0, DVMM_SCRATCH_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, 0);
+}
+
+void vcpu_free_scratch(unsigned long scratch)
+{
+	vm_munmap(scratch, DVMM_SCRATCH_SIZE);
+}
+
+int vcpu_announce(struct vcpu *vcpu, struct file *real_file)
+{
+	unsigned long scratch = vcpu_scratch();
+	int err;
+
+	if (IS_ERR_VALUE(scratch))
+		return scratch;
+	err = irq_vcpu_created(vcpu->vm, real_file, scratch);
+	vcpu_free_scratch(scratch);
+	if (err)
+		vm_unsupported(vcpu->vm, "vCPU %u has no APIC that can be reached: error %d; use kernel-irqchip=split",
+			       vcpu->id, -err);
+	return err;
+}
+
+int vcpu_create_here(struct vcpu *vcpu)
+{
+	struct file *kvm_file = vm_get_kvm(vcpu->vm);
+	struct file *file;
+	int err;
+
+	if (!kvm_file)
+		return -EIO;
+	file = real_create(kvm_file, KVM_CREATE_VCPU, vcpu->id);
+	fput(kvm_file);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	err = vcpu_announce(vcpu, file);
+	if (err) {
+		fput(file);
+		return err;
+	}
+	vcpu->here = get_file(file);
+	vcpu_set_real(vcpu, file);
+	return 0;
+}
+
 struct kvm_vcpu *vcpu_kvm(struct vcpu *vcpu)
 {
 	return vcpu->real_file->private_data;
@@ -97,6 +158,8 @@ struct file *vcpu_get_any_real(struct vm *vm)
 	struct file *file;
 
 	xa_for_each(&vm->vcpus, id, vcpu) {
+		if (READ_ONCE(vcpu->node) != dvmm_node_self())
+			continue;
 		file = vcpu_get_real(vcpu);
 		if (file)
 			return file;
@@ -171,6 +234,8 @@ long vcpu_get_ioctl(struct file *file, void *arg)
 	if (!vm)
 		return -ENOENT;
 	vcpu = xa_find(&vm->vcpus, &id, ULONG_MAX, XA_PRESENT);
+	while (vcpu && !vm_is_origin(vm) && READ_ONCE(vcpu->node) != dvmm_node_self())
+		vcpu = xa_find_after(&vm->vcpus, &id, ULONG_MAX, XA_PRESENT);
 	if (vcpu)
 		fill_get(vcpu, get);
 	vm_put(vm);

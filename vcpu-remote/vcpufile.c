@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* vcpu-remote/vcpufile.c - the vCPU fd a VMM gets for a vCPU that lives on another
- * node: its ioctls are done there, its kvm_run pages are here.
+/* vcpu-remote/vcpufile.c - the vCPU fd a VMM gets when the VM has other nodes: its ioctls
+ * are done where the vCPU lives, its kvm_run pages are here.
  * KVM_RUN is run.c's.
  */
 #include <linux/file.h>
@@ -73,6 +73,8 @@ static long ship_buffer(struct vcpu *vcpu, const struct kvm_ioctl *ioctl, void *
 			vcpu->tsc_stale = true;
 	}
 	err = ship_vcpu_ioctl(vcpu, &shipped);
+	if (!err && shipped.ret >= 0)
+		err = setup_note(vcpu, ioctl->cmd, 0, buffer, bytes);
 	if (err)
 		return err;
 	if (is_out(ioctl->cmd) && copy_to_user(user, buffer, shipped.out_len))
@@ -105,8 +107,45 @@ static long ship_scalar(struct vcpu *vcpu, const struct kvm_ioctl *ioctl,
 
 	if (sets_tsc(ioctl, NULL))
 		vcpu->tsc_stale = true;
+	if (!err && shipped.ret >= 0)
+		err = setup_note(vcpu, ioctl->cmd, arg, NULL, 0);
 	return err ?: shipped.ret;
 }
+
+/* ---- it lives here ---- */
+
+static long note_user(struct vcpu *vcpu, const struct kvm_ioctl *ioctl, void __user *user)
+{
+	long bytes = arg_bytes(ioctl, vcpu, user);
+	void *buffer;
+	long err;
+
+	if (bytes < 0)
+		return bytes;
+	buffer = vmemdup_user(user, bytes);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+	err = setup_note(vcpu, ioctl->cmd, 0, buffer, bytes);
+	kvfree(buffer);
+	return err;
+}
+
+static long do_here(struct vcpu *vcpu, unsigned int cmd, unsigned long arg)
+{
+	const struct kvm_ioctl *ioctl = ioctl_of_vcpu(cmd);
+	long ret = real_ioctl(vcpu->here, cmd, arg);
+	long err;
+
+	if (ret < 0 || !setup_is_one(cmd))
+		return ret;
+	if (ioctl->shape == SHAPE_SCALAR)
+		err = setup_note(vcpu, cmd, arg, NULL, 0);
+	else
+		err = note_user(vcpu, ioctl, (void __user *)arg);
+	return err ?: ret;
+}
+
+/* ---- all ---- */
 
 /* The mask is for the thread that waits here. */
 static long set_sigmask(struct vcpu *vcpu, void __user *user)
@@ -132,14 +171,9 @@ static long set_sigmask(struct vcpu *vcpu, void __user *user)
 static long ship_ioctl(struct vcpu *vcpu, const struct kvm_ioctl *ioctl,
 		       unsigned long arg)
 {
-	switch (ioctl->shape) {
-	case SHAPE_SCALAR:
+	if (ioctl->shape == SHAPE_SCALAR)
 		return ship_scalar(vcpu, ioctl, arg);
-	case SHAPE_SIGMASK:
-		return set_sigmask(vcpu, (void __user *)arg);
-	default:
-		return ship_pointer(vcpu, ioctl, (void __user *)arg);
-	}
+	return ship_pointer(vcpu, ioctl, (void __user *)arg);
 }
 
 static long unknown_ioctl(struct vcpu *vcpu, unsigned int cmd)
@@ -157,7 +191,11 @@ static long do_ioctl(struct vcpu *vcpu, unsigned int cmd, unsigned long arg)
 	const struct kvm_ioctl *ioctl;
 
 	if (cmd == KVM_RUN)
-		return arg ? -EINVAL : run_remote(vcpu);
+		return arg ? -EINVAL : run_vcpu(vcpu);
+	if (cmd == KVM_SET_SIGNAL_MASK)
+		return set_sigmask(vcpu, (void __user *)arg);
+	if (vcpu->node == dvmm_node_self())
+		return do_here(vcpu, cmd, arg);
 	ioctl = ioctl_of_vcpu(cmd);
 	return ioctl ? ship_ioctl(vcpu, ioctl, arg) : unknown_ioctl(vcpu, cmd);
 }
@@ -188,6 +226,9 @@ static int vcpufile_release(struct inode *inode, struct file *file)
 {
 	struct vcpu *vcpu = file->private_data;
 
+	if (vcpu->here)
+		fput(vcpu->here);
+	vcpu->here = NULL;
 	vm_put(vcpu->vm);
 	return 0;
 }
@@ -199,6 +240,13 @@ static const struct file_operations vcpufile_fops = {
 	.mmap = vcpufile_mmap,
 	.llseek = noop_llseek,
 };
+
+static int create_real(struct vcpu *vcpu)
+{
+	if (vcpu->node != dvmm_node_self())
+		return ship_vcpu_create(vcpu, vcpu->node);
+	return vcpu_create_here(vcpu);
+}
 
 int vcpufile_create(struct vcpu *vcpu)
 {
@@ -212,11 +260,12 @@ int vcpufile_create(struct vcpu *vcpu)
 		vm_put(vcpu->vm);
 		return err;
 	}
-	err = ship_vcpu_create(vcpu);
+	err = create_real(vcpu);
 	if (err) {
 		dvmm_fd_abort(&new_fd);
 		return err;
 	}
+	vcpu->made_nodes = BIT_ULL(vcpu->node);
 	WRITE_ONCE(vcpu->created, true);
 	dvmm_fd_install(&new_fd);
 	return new_fd.fd;

@@ -69,13 +69,14 @@ static void memory_failed(void *priv, int error, const char *reason)
 	vm_end(priv, error, reason, error != -ESTALE);
 }
 
-static bool all_halted(struct kvm *kvm)
+static bool all_halted(struct vm *vm, struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (!READ_ONCE(vcpu->stat.generic.blocking))
+		if (!READ_ONCE(vcpu->stat.generic.blocking) &&
+		    vm_node_of(vm, vcpu->vcpu_id) == dvmm_node_self())
 			return false;
 	return true;
 }
@@ -89,7 +90,7 @@ static bool memory_is_idle(void *priv)
 	if (!mutex_trylock(&vm->lock))
 		return false;
 	if (vm->kvm_file)
-		idle = all_halted(vm->kvm);
+		idle = all_halted(vm, vm->kvm);
 	mutex_unlock(&vm->lock);
 	return idle;
 }
@@ -167,6 +168,7 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->nr_places = config->nr_places;
 	vm->places = config->places;
 	mutex_init(&vm->slots_lock);
+	mutex_init(&vm->move_lock);
 	mutex_init(&vm->ioeventfds_lock);
 	INIT_LIST_HEAD(&vm->ioeventfds);
 	mutex_init(&vm->lock);
@@ -226,6 +228,7 @@ static void vm_free(struct kref *ref)
 	ioeventfd_free_all(vm);
 	dsm_vm_destroy(vm->dsm);
 	dvmm_stats_free(vm->stats);
+	kfree(vm->msrs);
 	kfree(vm->node_of);
 	kvfree(vm->places);
 	homes_free(&vm->homes);
@@ -297,15 +300,14 @@ u64 vm_vcpu_nodes(const struct vm *vm)
 	u64 nodes = BIT_ULL(vm->origin);
 	u32 i;
 
-	for (i = 0; i < vm->nr_places; i++)
-		if (vm->places[i].vcpu_id != DVMM_NO_VCPU)
-			nodes |= BIT_ULL(vm->places[i].node_id);
+	for (i = 0; i < DVMM_MAX_VCPUS; i++)
+		nodes |= BIT_ULL(READ_ONCE(vm->node_of[i]));
 	return nodes;
 }
 
 u8 vm_node_of(const struct vm *vm, u32 vcpu_id)
 {
-	return vcpu_id < DVMM_MAX_VCPUS ? vm->node_of[vcpu_id] : vm->origin;
+	return vcpu_id < DVMM_MAX_VCPUS ? READ_ONCE(vm->node_of[vcpu_id]) : vm->origin;
 }
 
 int vm_set_state(struct vm *vm, u32 from, u32 to)

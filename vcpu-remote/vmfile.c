@@ -153,22 +153,8 @@ static long check_extension(const struct call *call)
 	return extension_check(call->real, call->arg);
 }
 
-/* Makes it known to KVM's APIC map, for which it takes some memory of the VMM. */
-static int announce_vcpu(struct vm *vm, struct file *real_vcpu)
-{
-	unsigned long scratch = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
-					MAP_PRIVATE | MAP_ANONYMOUS, 0);
-	int err;
-
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
-	err = irq_vcpu_created(vm, real_vcpu, scratch);
-	vm_munmap(scratch, PAGE_SIZE);
-	return err;
-}
-
-/* A vCPU that is live here is the real one: nothing is added to its KVM_RUN. */
-static long create_here(const struct call *call, struct vcpu *vcpu)
+/* A VM without other nodes: nothing of ours is in the way of its KVM_RUN. */
+static long create_bare(const struct call *call, struct vcpu *vcpu)
 {
 	long fd = here_only(call);
 	struct file *real;
@@ -179,10 +165,8 @@ static long create_here(const struct call *call, struct vcpu *vcpu)
 	real = fget(fd);
 	if (!real)
 		return -EBADF;
-	err = announce_vcpu(call->vm, real);
+	err = vcpu_announce(vcpu, real);
 	if (err) {
-		vm_unsupported(call->vm, "vCPU %u has no APIC that can be reached: error %d; use kernel-irqchip=split",
-			       vcpu->id, -err);
 		fput(real);
 		close_fd(fd);
 		return err;
@@ -203,9 +187,7 @@ static long create_vcpu(const struct call *call)
 		return PTR_ERR(vcpu);
 	if (READ_ONCE(vcpu->created))
 		return -EEXIST;
-	if (vcpu->node == dvmm_node_self())
-		return create_here(call, vcpu);
-	return vcpufile_create(vcpu);
+	return vcpu->area ? vcpufile_create(vcpu) : create_bare(call, vcpu);
 }
 
 /* What KVM says to what it does not know, and QEMU goes on. */

@@ -129,6 +129,26 @@ static const struct column rehome_columns[] = {
 	{ 0 },
 };
 
+static const struct column move_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "vcpu", "vCPU", LOOK_NUMBER, 0 },
+	{ "from", "From", LOOK_TEXT, 0 },
+	{ "node", "To", LOOK_TEXT, 0 },
+	{ "downtime_ns", "Stood still", LOOK_NS, 0 },
+	{ "rtt_ns", "Round trip of the link", LOOK_NS, 0 },
+	{ "bytes", "Sent", LOOK_BYTES, 0 },
+	{ "late_interrupts", "Interrupts sent on", LOOK_NUMBER, 0 },
+	{ 0 },
+};
+
+static const struct column drain_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "vcpus", "VCPUS-MOVED", LOOK_NUMBER, 0 },
+	{ "moved_extents", "EXTENTS-MOVED", LOOK_NUMBER, 0 },
+	{ "downtime_ns", "STOOD-STILL", LOOK_NS, 0 },
+	{ 0 },
+};
+
 static const struct column stat_columns[] = {
 	{ "object", "OBJECT", LOOK_TEXT, 0 },
 	{ "counter", "COUNTER", LOOK_TEXT, 0 },
@@ -193,6 +213,8 @@ const struct command commands[] = {
 	{ "node", "list", "", "Nodes of the cluster, as configured on this node", "node.list",
 	  { NULL }, 0, node_columns, 0 },
 	{ "node", "info", "", "This node", "node.info", { NULL }, 0, node_info_columns, COMMAND_ONE },
+	{ "node", "drain", "NODE", "Make the VMs whose origin is this node do without NODE: vCPUs, homes and pages leave it",
+	  "node.drain", { "node" }, 1, drain_columns, 0 },
 	{ "node", "check", "", "What this host has and lacks to be a node", NULL, { NULL }, 0, NULL, 0 },
 	{ "node", "setup", "[--dry-run | --undo]", "Make this host ready, also for libvirt", NULL,
 	  { NULL }, 0, NULL, 0 },
@@ -209,6 +231,8 @@ const struct command commands[] = {
 	  NULL, { NULL }, 0, NULL, 0 },
 	{ "vcpu", "list", "[VM]", "vCPUs: where they live, and what this node counted for its own",
 	  "vcpu.list", { "vm" }, 0, vcpu_columns, 0, 2 },
+	{ "vcpu", "move", "VM:N NODE", "Make a vCPU of a running VM live on another of the VM's nodes",
+	  "vcpu.move", { "vcpu", "node" }, 2, move_columns, COMMAND_ONE },
 	{ "mem", "list", "[VM]", "Memory objects: size, and what of them is on this node", "mem.list",
 	  { "vm" }, 0, mem_columns, 0 },
 	{ "mem", "top", "VM", "Pages that nodes fight over, as this node sees it: hottest first, of the last 20 s",

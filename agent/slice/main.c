@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* agent/slice/main.c - dvmm-slice: the process that a VM is on a node that is not
  * its origin. It lends the kernel an address space and threads: one for the
- * VM, one for each vCPU placed here. All work is done in the kernel.
+ * VM, one for each vCPU placed or moved here. All work is done in the kernel.
  *
  * It ends with its VM (exit 0), and the VM ends with it.
  */
@@ -24,6 +24,9 @@ struct server {
 };
 
 static uint32_t vm_id;
+static struct server servers[1 + DVMM_MAX_VCPUS]; /* the VM's, then by vCPU id */
+
+static void start_vcpu(int slice, int vcpu_id);
 
 __attribute__((noreturn, format(printf, 1, 2)))
 static void die(const char *format, ...)
@@ -75,7 +78,9 @@ static void *serve(void *arg)
 	name_thread(server);
 	do {
 		err = serve_once(server, scratch);
-	} while (err == -EINTR);
+		if (err > 0)
+			start_vcpu(server->slice, err - 1);
+	} while (err == -EINTR || err > 0);
 	if (err < 0 && server->vcpu_id < 0)
 		die("cannot serve: %s", strerror(-err));
 	if (err < 0)
@@ -107,6 +112,13 @@ static void start(struct server *server, int slice, int vcpu_id)
 	err = pthread_create(&server->thread, NULL, serve, server);
 	if (err)
 		die("cannot start a thread: %s", strerror(err));
+}
+
+static void start_vcpu(int slice, int vcpu_id)
+{
+	if (vcpu_id < 0 || vcpu_id >= DVMM_MAX_VCPUS || servers[1 + vcpu_id].slice)
+		die("no thread can be made for vCPU %d", vcpu_id);
+	start(&servers[1 + vcpu_id], slice, vcpu_id);
 }
 
 static int open_slice(uint32_t *vcpu_ids, uint32_t *nr_vcpus)
@@ -146,17 +158,19 @@ usage:
 int main(int argc, char **argv)
 {
 	static uint32_t vcpu_ids[DVMM_MAX_VCPUS];
-	static struct server servers[1 + DVMM_MAX_VCPUS];
 	uint32_t nr_vcpus = DVMM_MAX_VCPUS;
 	int slice;
 
 	vm_id = parse_vm_id(argc, argv);
 	accept_kicks();
 	slice = open_slice(vcpu_ids, &nr_vcpus);
-	start(&servers[0], slice, -1);
 	for (uint32_t i = 0; i < nr_vcpus; i++)
-		start(&servers[1 + i], slice, vcpu_ids[i]);
-	for (uint32_t i = 0; i <= nr_vcpus; i++)
-		pthread_join(servers[i].thread, NULL);
+		start_vcpu(slice, vcpu_ids[i]);
+	start(&servers[0], slice, -1);
+	/* When it has ended, no more threads are started. */
+	pthread_join(servers[0].thread, NULL);
+	for (uint32_t i = 1; i <= DVMM_MAX_VCPUS; i++)
+		if (servers[i].slice)
+			pthread_join(servers[i].thread, NULL);
 	return EXIT_SUCCESS;
 }

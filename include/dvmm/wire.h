@@ -293,6 +293,51 @@ static_assert(sizeof(struct dvmm_msg_run) == 32);
 #define DVMM_RUN_F_TSC 1 /* set the guest TSC before this run */
 
 /**
+ * struct dvmm_msg_state - the state of a vCPU that moves, in VCPU_LOAD and in the reply
+ * to VCPU_SAVE
+ * @vcpu_id: which
+ * @records_len: bytes in the tail: struct dvmm_wire_record, each with its data
+ * @guest_tsc_offset: VCPU_LOAD: guest TSC minus TSC of the origin; else 0
+ */
+struct dvmm_msg_state {
+	__le32 vcpu_id;
+	__le32 records_len;
+	__le64 guest_tsc_offset;
+};
+static_assert(sizeof(struct dvmm_msg_state) == 16);
+
+/* The argument of one of KVM's ioctls, padded to 8 bytes; zeros at its end are left out. */
+struct dvmm_wire_record {
+	__le32 cmd; /* KVM_SET_* */
+	__le32 len;
+};
+
+/**
+ * struct dvmm_msg_moved - a vCPU has moved
+ * @from: node that has it no more: the receiver owes it a VCPU_FENCE
+ * @to: node it lives on
+ */
+struct dvmm_msg_moved {
+	__le32 vcpu_id;
+	__le32 from;
+	__le32 to;
+	__le32 reserved; /* 0 */
+};
+static_assert(sizeof(struct dvmm_msg_moved) == 16);
+
+/**
+ * struct dvmm_msg_empty - the origin asks a node to hold no memory of the VM any more
+ * @timeout_ms: how long it may take until it answers
+ * @resident: reply: bytes that it holds still
+ */
+struct dvmm_msg_empty {
+	__le32 timeout_ms;
+	__le32 reserved; /* 0 */
+	__le64 resident;
+};
+static_assert(sizeof(struct dvmm_msg_empty) == 16);
+
+/**
  * struct dvmm_msg_apic - one APIC message
  * @dest: as in struct kvm_lapic_irq
  * @flags: DVMM_APIC_F_*

@@ -122,6 +122,10 @@ static const struct ioctl_case cases[] = {
 	  { OFF(dvmm_mem_top, reserved) } },
 	{ "vm_budget", DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), sizeof(struct dvmm_vm_budget),
 	  { OFF(dvmm_vm_budget, reserved) } },
+	{ "vcpu_move", DVMM_VCPU_MOVE, sizeof(struct dvmm_vcpu_move), sizeof(struct dvmm_vcpu_move),
+	  {} },
+	{ "mem_empty", DVMM_MEM_EMPTY, sizeof(struct dvmm_mem_empty), sizeof(struct dvmm_mem_empty),
+	  { OFF(dvmm_mem_empty, reserved) } },
 	{ "mem_rehome", DVMM_MEM_REHOME, sizeof(struct dvmm_mem_rehome),
 	  sizeof(struct dvmm_mem_rehome), {} },
 	{ "slice_open", DVMM_SLICE_OPEN, sizeof(struct dvmm_slice_open), sizeof(struct dvmm_slice_open),
@@ -496,6 +500,37 @@ static int rehome(unsigned int vm, unsigned int mem, unsigned long long extent, 
 	return try(control, DVMM_MEM_REHOME, &arg);
 }
 
+static void check_move(unsigned int vm)
+{
+	struct dvmm_vcpu_move arg = { .size = sizeof(arg), .vm_id = 99, .node_id = 1 };
+
+	expect("vcpu_move", "no_such_vm", ENOENT, try(control, DVMM_VCPU_MOVE, &arg));
+	arg.vm_id = vm;
+	expect("vcpu_move", "no_such_vcpu", ENOENT, try(control, DVMM_VCPU_MOVE, &arg));
+	report(strstr(arg.out_reason, "has not created vCPU 0") != NULL, "vcpu_move", "says_why");
+	arg.vcpu_id = 4000000000U;
+	expect("vcpu_move", "vcpu_beyond_all", ENOENT, try(control, DVMM_VCPU_MOVE, &arg));
+	arg.flags = 1;
+	expect("vcpu_move", "flags", EOPNOTSUPP, try(control, DVMM_VCPU_MOVE, &arg));
+}
+
+static int empty(unsigned int vm, unsigned int node, unsigned int timeout_ms)
+{
+	struct dvmm_mem_empty arg = { .size = sizeof(arg), .vm_id = vm, .node_id = node,
+				      .timeout_ms = timeout_ms };
+
+	return try(control, DVMM_MEM_EMPTY, &arg);
+}
+
+static void check_empty(unsigned int vm)
+{
+	expect("mem_empty", "no_such_vm", ENOENT, empty(99, 2, 0));
+	expect("mem_empty", "no_such_node", EINVAL, empty(vm, 64, 0));
+	expect("mem_empty", "no_node_of_the_vm", ENOTCONN, empty(vm, 2, 0));
+	expect("mem_empty", "the_origin", EBUSY, empty(vm, 1, 0));
+	expect("mem_empty", "timeout", EINVAL, empty(vm, 2, 20001));
+}
+
 static void check_rehome(void)
 {
 	struct dvmm_vm_create create = good_vm();
@@ -510,6 +545,8 @@ static void check_rehome(void)
 	expect("mem_rehome", "from_no_such_node", EINVAL, rehome(vm, 0, 0, 1, 64));
 	expect("mem_rehome", "extent_of_all_objects", EINVAL, rehome(vm, 0, 1, 1, DVMM_ANY_NODE));
 	expect("mem_rehome", "no_memory_yet", ENOENT, rehome(vm, 0, 0, 1, DVMM_ANY_NODE));
+	check_move(vm);
+	check_empty(vm);
 	close(create.out_fd);
 }
 

@@ -39,6 +39,11 @@ u64 vm_vcpu_nodes(const struct vm *vm)
 	return vm->nodes;
 }
 
+struct vcpu *vcpu_find(struct vm *vm, u32 id)
+{
+	return NULL;
+}
+
 int dvmm_link_send(u8 node, const struct dvmm_msg *msg)
 {
 	return irq_receive(&sides[node].vm, !node, msg->payload);

@@ -293,6 +293,44 @@ struct dvmm_vcpu_get {
 };
 
 /**
+ * struct dvmm_vcpu_move - DVMM_VCPU_MOVE: make a vCPU live on another node, while it runs
+ * @vm_id: of a VM whose origin is this node, else EOPNOTSUPP
+ * @vcpu_id: of a vCPU the VMM has created, else ENOENT
+ * @node_id: a node of the VM, also one that only lends memory
+ * @timeout_ms: how long the VMM may take until it runs the vCPU; 0 = 5000
+ * @out_from: where it lived
+ * @out_bytes: of all messages the move took
+ * @out_downtime_ns: an upper bound of how long the vCPU stood still: from when it was
+ *	told to stop until it could run on
+ * @out_rtt_ns: smallest round trip of a message on the slower link of the move, as
+ *	in DVMM_LINK_GET
+ * @out_late: interrupts that came late and were sent on
+ * @out_reason: after a failure: why; the vCPU then runs on where it was
+ *
+ * The guest notices nothing but the time. Interrupts reach it in the meantime; one may
+ * come twice.
+ *
+ * EEXIST: it lives there already. ETIMEDOUT: the VMM does not run it (is the VM
+ * paused?). EBUSY: another vCPU of the VM moves. ENOTCONN: the node has no part in the VM
+ * or there is no link to it. EIO: the VM is dead. Others: that node cannot have it.
+ * Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_vcpu_move {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 vcpu_id;
+	__u32 node_id;
+	__u32 timeout_ms;
+	__u32 out_from;
+	__u32 out_late;
+	__u64 out_bytes;
+	__u64 out_downtime_ns;
+	__u64 out_rtt_ns;
+	char out_reason[DVMM_REASON_SIZE];
+};
+
+/**
  * struct dvmm_mem_get - DVMM_MEM_GET: the memory object with the smallest id >= @mem_id
  * @vm_id: of a VM known on this node
  * @mem_id: in: where to start; out: the object found. ENOENT: no more
@@ -340,6 +378,28 @@ struct dvmm_mem_rehome {
 	__u32 node_id;
 	__u32 from_node;
 	__u64 out_moved;
+};
+
+/**
+ * struct dvmm_mem_empty - DVMM_MEM_EMPTY: a node shall hold no memory of a VM any more
+ * @vm_id: of a VM whose origin is this node, else EOPNOTSUPP
+ * @node_id: a node of the VM, not the origin, where no vCPU lives (EBUSY)
+ * @timeout_ms: how long to wait until its pages are gone, at most 20000; 0 = 2000
+ * @out_bytes: what it holds still; ask again. What has its home there and is nowhere else
+ *	stays: DVMM_MEM_REHOME first
+ *
+ * With nothing left, losing the node costs the VM nothing. It may hold memory again when a
+ * vCPU moves there, or a budget is set (DVMM_VM_BUDGET). ENOTCONN: it has no part in the VM.
+ * Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_mem_empty {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 node_id;
+	__u32 timeout_ms;
+	__u32 reserved;
+	__u64 out_bytes;
 };
 
 #define DVMM_MEM_TOP_MAX 64
@@ -444,7 +504,8 @@ struct dvmm_slice_open {
  * @scratch: user pointer to DVMM_SCRATCH_SIZE bytes, page aligned, this thread's
  *
  * The thread works in the kernel for the VM until the VM ends (returns 0) or a
- * signal comes (EINTR: call again).
+ * signal comes (EINTR: call again). DVMM_SLICE_SERVE returns 1 + the id of a vCPU that
+ * comes here and needs a thread of its own: start one, and call again.
  */
 struct dvmm_slice_serve {
 	__u32 size;
@@ -512,6 +573,8 @@ struct dvmm_event {
 #define DVMM_MEM_REHOME	_IOWR(DVMM_IOC, 0x25, struct dvmm_mem_rehome)
 #define DVMM_MEM_TOP	_IOWR(DVMM_IOC, 0x28, struct dvmm_mem_top)
 #define DVMM_VM_BUDGET	_IOWR(DVMM_IOC, 0x29, struct dvmm_vm_budget)
+#define DVMM_VCPU_MOVE	_IOWR(DVMM_IOC, 0x2a, struct dvmm_vcpu_move)
+#define DVMM_MEM_EMPTY	_IOWR(DVMM_IOC, 0x2b, struct dvmm_mem_empty)
 #define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
 #define DVMM_SLICE_SERVE _IOW(DVMM_IOC, 0x31, struct dvmm_slice_serve)
 #define DVMM_VCPU_SERVE	_IOW(DVMM_IOC, 0x32, struct dvmm_slice_serve)

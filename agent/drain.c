@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* agent/drain.c - node.drain: VMs of this node shall not need another node any more. Its vCPUs
+ * move, then the homes of memory, then its pages; the node may go when all of that is done.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "internal.h"
+
+#define MAX_VMS 64
+/* Of dvmm_mem_empty(), while it helps. */
+#define VAIN_ROUNDS 3
+
+struct drained_vm {
+	char name[DVMM_NAME_SIZE];
+	uint32_t nr_vcpus;
+	uint64_t nr_extents, downtime_ns;
+};
+
+struct drain {
+	struct agent *agent;
+	uint32_t node, self;
+	uint32_t nr;
+	struct drained_vm vms[MAX_VMS];
+	char reason[256]; /* of the first failure */
+};
+
+__attribute__((format(printf, 4, 5)))
+static int fail(struct drain *drain, const struct dvmm_vm_get *vm, int err, const char *format, ...)
+{
+	va_list args;
+	int len = snprintf(drain->reason, sizeof(drain->reason), "%s: ", vm->out_name);
+
+	va_start(args, format);
+	vsnprintf(drain->reason + len, sizeof(drain->reason) - len, format, args);
+	va_end(args);
+	return err;
+}
+
+/* ---- vCPUs ---- */
+
+/* How many vCPUs of the VM each node has; -1: no node of it, as far as that shows. */
+static void count_vcpus(struct drain *drain, uint32_t vm_id, int nr_on[DVMM_MAX_NODES])
+{
+	struct dvmm_vcpu_get vcpu;
+
+	memset(nr_on, -1, DVMM_MAX_NODES * sizeof(*nr_on));
+	nr_on[drain->self] = 0;
+	for (uint32_t from = 0; !dvmm_vcpu_next(drain->agent->control, vm_id, from, &vcpu);
+	     from = vcpu.vcpu_id + 1)
+		if (vcpu.out_node_id < DVMM_MAX_NODES)
+			nr_on[vcpu.out_node_id] += nr_on[vcpu.out_node_id] < 0 ? 2 : 1;
+}
+
+/* The node of the VM that has the fewest, and of these the first. */
+static uint32_t emptiest(const int nr_on[DVMM_MAX_NODES], uint32_t but)
+{
+	uint32_t best = DVMM_MAX_NODES;
+
+	for (uint32_t node = 0; node < DVMM_MAX_NODES; node++)
+		if (node != but && nr_on[node] >= 0 &&
+		    (best == DVMM_MAX_NODES || nr_on[node] < nr_on[best]))
+			best = node;
+	return best;
+}
+
+static int move_vcpu(struct drain *drain, const struct dvmm_vm_get *vm, uint32_t vcpu_id,
+		     struct drained_vm *row)
+{
+	int nr_on[DVMM_MAX_NODES];
+	struct dvmm_vcpu_move move = { .vm_id = vm->vm_id, .vcpu_id = vcpu_id };
+	int err;
+
+	count_vcpus(drain, vm->vm_id, nr_on);
+	move.node_id = emptiest(nr_on, drain->node);
+	err = dvmm_vcpu_move(drain->agent->control, &move);
+	if (err)
+		return fail(drain, vm, err, "vCPU %u: %s", vcpu_id,
+			    *move.out_reason ? move.out_reason : strerror(-err));
+	row->nr_vcpus++;
+	row->downtime_ns += move.out_downtime_ns;
+	return 0;
+}
+
+static int move_vcpus(struct drain *drain, const struct dvmm_vm_get *vm, struct drained_vm *row)
+{
+	struct dvmm_vcpu_get vcpu;
+	uint32_t from = 0;
+	int err = 0;
+
+	while (!err && !dvmm_vcpu_next(drain->agent->control, vm->vm_id, from, &vcpu)) {
+		from = vcpu.vcpu_id + 1;
+		if (vcpu.out_node_id == drain->node)
+			err = move_vcpu(drain, vm, vcpu.vcpu_id, row);
+	}
+	return err;
+}
+
+/* ---- memory ---- */
+
+/* ENOENT: it has no memory yet. */
+static int move_homes(struct drain *drain, const struct dvmm_vm_get *vm, struct drained_vm *row)
+{
+	struct dvmm_mem_rehome rehome = {
+		.vm_id = vm->vm_id,
+		.node_id = drain->self,
+		.from_node = drain->node,
+	};
+	int err = dvmm_mem_rehome(drain->agent->control, &rehome);
+
+	row->nr_extents = rehome.out_moved;
+	if (!err || err == -ENOENT)
+		return 0;
+	return fail(drain, vm, err, "its homes do not move: %s", strerror(-err));
+}
+
+static int move_pages(struct drain *drain, const struct dvmm_vm_get *vm)
+{
+	uint64_t left, before = UINT64_MAX;
+	int err, vain = 0;
+
+	do {
+		err = dvmm_mem_empty(drain->agent->control, vm->vm_id, drain->node, &left);
+		if (err)
+			return fail(drain, vm, err, "its pages do not go: %s", strerror(-err));
+		vain = left < before ? 0 : vain + 1;
+		before = left;
+	} while (left && vain < VAIN_ROUNDS);
+	return left ? fail(drain, vm, -EBUSY, "%llu bytes of it do not go",
+			   (unsigned long long)left) : 0;
+}
+
+/* ---- all of it, in a thread ---- */
+
+/* A node that only lends memory shows by having some to put away. */
+static bool has_part(struct drain *drain, const struct dvmm_vm_get *vm)
+{
+	int nr_on[DVMM_MAX_NODES];
+	uint64_t left;
+
+	count_vcpus(drain, vm->vm_id, nr_on);
+	return nr_on[drain->node] > 0 ||
+	       dvmm_mem_empty(drain->agent->control, vm->vm_id, drain->node, &left) != -ENOTCONN;
+}
+
+static int drain_vm(struct drain *drain, const struct dvmm_vm_get *vm)
+{
+	struct drained_vm *row = &drain->vms[drain->nr];
+	int err;
+
+	if (vm->out_state >= DVMM_VM_DEAD)
+		return 0;
+	if (vm->out_origin == drain->node)
+		return fail(drain, vm, -EOPNOTSUPP, "its VMM runs there: it cannot move");
+	if (vm->out_origin != drain->self || !has_part(drain, vm))
+		return 0;
+	if (drain->nr == MAX_VMS)
+		return fail(drain, vm, -E2BIG, "more than %d VMs: drain again", MAX_VMS);
+	memcpy(row->name, vm->out_name, sizeof(row->name));
+	err = move_vcpus(drain, vm, row);
+	if (!err)
+		err = move_homes(drain, vm, row);
+	if (!err)
+		err = move_pages(drain, vm);
+	drain->nr += !err;
+	return err;
+}
+
+static int do_drain(void *arg)
+{
+	struct drain *drain = arg;
+	struct dvmm_vm_get vm;
+	uint32_t from = 0;
+	int err = 0;
+
+	while (!err && !dvmm_vm_next(drain->agent->control, from, &vm)) {
+		err = drain_vm(drain, &vm);
+		from = vm.vm_id + 1;
+	}
+	return err;
+}
+
+static json_t *answer(struct request *request, void *arg, int err)
+{
+	const struct drain *drain = arg;
+	json_t *list;
+
+	if (err)
+		return request_fail(request, err == -ETIMEDOUT || err == -ENOTCONN ? RPC_UNREACHABLE :
+				    RPC_CONFLICT, "%s", drain->reason);
+	list = json_array();
+	for (uint32_t i = 0; i < drain->nr; i++)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}",
+						      "vm", drain->vms[i].name,
+						      "vcpus", (json_int_t)drain->vms[i].nr_vcpus,
+						      "moved_extents", (json_int_t)drain->vms[i].nr_extents,
+						      "downtime_ns", (json_int_t)drain->vms[i].downtime_ns));
+	return list;
+}
+
+json_t *method_node_drain(struct request *request)
+{
+	const char *name = json_string_value(json_object_get(request->params, "node"));
+	const struct config_node *node = name ? config_node_by_name(&request->agent->config, name) :
+						NULL;
+	struct drain drain = { .agent = request->agent, .self = request->agent->config.self.id };
+
+	if (!node)
+		return request_fail(request, name ? RPC_NOT_FOUND : RPC_INVALID,
+				    "%s: no such node in this node's configuration", name ? name : "node");
+	if (node->id == drain.self)
+		return request_fail(request, RPC_CONFLICT,
+				    "%s: VMs that run here leave it when each other node drains it; those whose VMM is here cannot",
+				    name);
+	drain.node = node->id;
+	return request_later(request, do_drain, answer, &drain, sizeof(drain));
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* agent/move.c - a vCPU goes to another node while its VM runs: vcpu.move. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "internal.h"
+
+struct vcpu_move {
+	struct agent *agent;
+	char vm[DVMM_NAME_SIZE];
+	struct dvmm_vcpu_move call;
+};
+
+/* "web1:2"; a VM's name may have colons. Returns the number, or -EINVAL. */
+static int split_vcpu(const char *text, char name[DVMM_NAME_SIZE])
+{
+	const char *colon = text ? strrchr(text, ':') : NULL;
+	unsigned long number;
+	char *end;
+
+	if (!colon || colon[1] < '0' || colon[1] > '9' || colon - text >= DVMM_NAME_SIZE)
+		return -EINVAL;
+	number = strtoul(colon + 1, &end, 10);
+	if (*end || number >= DVMM_MAX_VCPUS)
+		return -EINVAL;
+	memcpy(name, text, colon - text);
+	name[colon - text] = '\0';
+	return number;
+}
+
+static int fill_vcpu(struct request *request, struct vcpu_move *move)
+{
+	const char *text = json_string_value(json_object_get(request->params, "vcpu"));
+	char name[DVMM_NAME_SIZE];
+	int number = split_vcpu(text, name);
+	struct dvmm_vm_get vm;
+
+	if (number < 0) {
+		request_fail(request, RPC_INVALID, "%s: a vCPU is VM:NUMBER", text ? text : "vcpu");
+		return -EINVAL;
+	}
+	if (vm_find(request->agent, name, &vm)) {
+		request_fail(request, RPC_NOT_FOUND, "%s: no such VM on this node", name);
+		return -ENOENT;
+	}
+	memcpy(move->vm, vm.out_name, sizeof(move->vm));
+	move->call.vm_id = vm.vm_id;
+	move->call.vcpu_id = number;
+	return 0;
+}
+
+static int fill_node(struct request *request, struct vcpu_move *move)
+{
+	const char *name = json_string_value(json_object_get(request->params, "node"));
+	const struct config_node *node = name ? config_node_by_name(&request->agent->config, name) :
+						NULL;
+
+	if (node) {
+		move->call.node_id = node->id;
+		return 0;
+	}
+	request_fail(request, name ? RPC_NOT_FOUND : RPC_INVALID,
+		     "%s: no such node in this node's configuration", name ? name : "node");
+	return -ENOENT;
+}
+
+static int do_move(void *arg)
+{
+	struct vcpu_move *move = arg;
+
+	return dvmm_vcpu_move(move->agent->control, &move->call);
+}
+
+static const char *code_of(int err)
+{
+	switch (err) {
+	case -ENOENT:
+		return RPC_NOT_FOUND;
+	case -EEXIST:
+	case -EBUSY:
+	case -EOPNOTSUPP:
+		return RPC_CONFLICT;
+	case -ENOTCONN:
+	case -ETIMEDOUT:
+		return RPC_UNREACHABLE;
+	default:
+		return RPC_FAILED;
+	}
+}
+
+static json_t *answer(struct request *request, void *arg, int err)
+{
+	const struct vcpu_move *move = arg;
+	const struct dvmm_vcpu_move *call = &move->call;
+	const struct config *config = &move->agent->config;
+	char from[16], to[16];
+
+	if (err && *call->out_reason)
+		return request_fail(request, code_of(err), "%s:%u: %s", move->vm, call->vcpu_id,
+				    call->out_reason);
+	if (err)
+		return request_fail_errno(request, err, move->vm);
+	return json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}",
+			 "vm", move->vm,
+			 "vcpu", (json_int_t)call->vcpu_id,
+			 "from", config_node_name(config, call->out_from, from),
+			 "node", config_node_name(config, call->node_id, to),
+			 "downtime_ns", (json_int_t)call->out_downtime_ns,
+			 "rtt_ns", (json_int_t)call->out_rtt_ns,
+			 "bytes", (json_int_t)call->out_bytes,
+			 "late_interrupts", (json_int_t)call->out_late);
+}
+
+json_t *method_vcpu_move(struct request *request)
+{
+	struct vcpu_move move = { .agent = request->agent };
+
+	if (fill_vcpu(request, &move) || fill_node(request, &move))
+		return NULL;
+	return request_later(request, do_move, answer, &move, sizeof(move));
+}
