@@ -90,6 +90,8 @@ void page_lost(const struct page_ref *ref, u8 requester, bool wholly)
 
 	page->lost_at = page_now();
 	page->lost_to = requester;
+	if (page->contention && page->flags & PAGE_F_USED && !(page->flags & PAGE_F_WRITTEN))
+		page->contention--; /* was asked for writable, and only read */
 	page->flags = migrate_taken(page->flags);
 	if (page->flags & PAGE_F_REGAINED && page->returns)
 		page->returns--; /* came back for nothing */

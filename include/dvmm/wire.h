@@ -20,7 +20,7 @@
 #include <linux/dvmm.h>
 
 #define DVMM_WIRE_MAGIC 0x4d4d5644 /* "DVMM" */
-#define DVMM_WIRE_VERSION 2
+#define DVMM_WIRE_VERSION 3
 #define DVMM_MSG_MAX 16384 /* header, payload and tail */
 #define DVMM_NONCE_SIZE 32
 #define DVMM_MAC_SIZE 32
