@@ -147,10 +147,15 @@ static void *make_memory(uint64_t bytes, const char *kind)
 		    MAP_PRIVATE | MAP_ANONYMOUS | (strcmp(kind, "huge") ? 0 : MAP_HUGETLB), -1, 0);
 }
 
+/* To each page of this memory, by do_churn(). */
+static uint64_t *added;
+
 static void set_memory(void *base, uint64_t bytes)
 {
 	memory = (struct memory){ .base = base, .bytes = bytes, .self = self_id - 1,
 				  .nr_nodes = total };
+	free(added);
+	added = NULL;
 }
 
 static uint64_t old_word(uint64_t page)
@@ -442,8 +447,6 @@ struct churn {
 	unsigned int seed;
 	uint64_t *added; /* to each page, by all threads of this node */
 };
-
-static uint64_t *added;
 
 /* A home that holds a page sends it itself, and what is on its way may be the only copy. */
 static int is_homed_here(uint64_t page)

@@ -10,28 +10,28 @@ from testbed import Testbed
 from testbed.cluster import Cluster
 from testbed.tap import Tap
 
-TEST = "memcheck:-t:10:-k:atomics+ping-pong"
+TEST = "memcheck:-t:20:-k:atomics+ping-pong"
 
 
-def start_and_kill(cluster, name, home):
-    host, lender = cluster.bed.hosts
-    guest = cluster.start_guest(2, name=name, memory="n2", home=home, test=TEST)
+def start_and_kill(cluster, name, home, test):
+    guest = cluster.start_guest(2, name=name, memory="n2", home=home, test=test)
     guest.wait("DVMM-GUEST: up 2 vCPUs")
-    lender.kill()
-    cluster.wait_event(host, r"vm-node-lost.*node 2", timeout=90)
+    cluster.bed.hosts[1].kill()
     return guest
 
 
 def goes_on(cluster):
     """All homes are at the origin, and the lender was given nothing."""
-    start_and_kill(cluster, "goes-on", "origin").finish("memcheck")
+    guest = start_and_kill(cluster, "goes-on", "origin", TEST)
+    cluster.wait_event(guest.host, r"vm-node-lost.*node 2", timeout=90)
+    guest.finish("memcheck")
 
 
 def ends_with_the_page(cluster):
     """Half of the memory had its home at the lender: whether it was touched, nobody knows any more."""
-    guest = start_and_kill(cluster, "ends", "interleave")
+    guest = start_and_kill(cluster, "ends", "interleave", TEST + ",touchall")
     event = cluster.wait_event(guest.host, r"vm-dead.*page \d+ of memory object \d+ was lost with node 2, "
-                                           r"guest address 0x[0-9a-f]+")
+                                           r"guest address 0x[0-9a-f]+", timeout=120)
     print("#", event[0], flush=True)
     assert guest.job.wait(60) != 0, "dvmm run says that all went well"
     cluster.wait_vm_gone(guest.host)

@@ -4,6 +4,8 @@
     scripts/testbed script selftests/testbed/seen.py [KERNEL]
 """
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,11 +42,18 @@ def found_by_guest_address(cluster, address):
     return row["page"]
 
 
+def kept(host):
+    """Its recording, where it outlives the host: who doubts the story reads that."""
+    name = os.path.join(kernels.TOP, "build", "seen", f"{host}.trace")
+    os.makedirs(os.path.dirname(name), exist_ok=True)
+    return shutil.copy(trace.recorded(host), name)
+
+
 def story_told(cluster, page):
     for host in cluster.bed.hosts:
         trace.record(host)
     cluster.bed.hosts[0].run("sleep 3")
-    files = [trace.recorded(host) for host in cluster.bed.hosts]
+    files = [kept(host) for host in cluster.bed.hosts]
     done = subprocess.run([f"{kernels.TOP}/scripts/page-story", *files, "--page", page], check=False, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     shown(done.stdout, 40)

@@ -25,7 +25,7 @@ def vcpus_are_where_they_belong(cluster, counts):
 
 
 def memory_is_where_it_belongs(cluster, guest, counts):
-    guest.wait(rf"DVMM-GUEST: NUMA nodes 0-{len(counts) - 1}$")
+    guest.wait(rf"DVMM-GUEST: NUMA nodes 0-{len(counts) - 1}\b")
     for host in cluster.bed.hosts[:len(counts)]:
         here = sum(mem["homed_bytes"] for mem in cluster.dvmm(host, "mem list"))
         share = (256 << 20) * counts[host.n - 1] // sum(counts)
