@@ -187,6 +187,16 @@ static void put_gauge(FILE *page, const char *name, const char *help, uint64_t v
 		(unsigned long long)value);
 }
 
+static void put_quorum(const struct cluster_quorum *now, FILE *page)
+{
+	if (!now->is_asked)
+		return;
+	put_gauge(page, "dvmm_cluster_quorate", "Whether this node is in quorum", now->is_there);
+	put_gauge(page, "dvmm_cluster_quorum_nodes", "Nodes that corosync sees, with this one",
+		  __builtin_popcountll(now->nodes));
+	put_gauge(page, "dvmm_cluster_ring_seq", "Second part of the epoch", now->ring_seq);
+}
+
 static char *make_page(struct agent *agent, size_t *ret_size)
 {
 	bool is_loaded = agent->control >= 0;
@@ -203,6 +213,8 @@ static char *make_page(struct agent *agent, size_t *ret_size)
 		put_gauge(page, "dvmm_cluster_config_version",
 			  "Version of the cluster's configuration",
 			  cluster_config(agent->cluster)->version);
+	if (agent->cluster)
+		put_quorum(cluster_quorum(agent->cluster), page);
 	if (is_loaded) {
 		put_node(agent, page);
 		put_links(agent, page);

@@ -8,6 +8,7 @@
 METHOD(node_info, "node.info", LOCAL | PEERS, "", "this node")
 METHOD(node_list, "node.list", LOCAL | PEERS | NO_KERNEL, "", "nodes of the cluster as configured here")
 METHOD(node_drain, "node.drain", LOCAL, "node", "what has left it, for each VM of this node")
+METHOD(node_leave, "node.leave", LOCAL | NO_KERNEL, "", "which cluster it has left; the agent ends")
 METHOD(link_list, "link.list", LOCAL | PEERS, "", "links of this node")
 METHOD(vm_list, "vm.list", LOCAL | PEERS, "", "VMs with a part on this node")
 METHOD(vm_info, "vm.info", LOCAL | PEERS, "vm (name, UUID or id)", "one VM")

@@ -111,8 +111,8 @@ static json_t *on_version(struct cluster *cluster, const char *peer, json_t *par
 	(void)params;
 	(void)error;
 	cluster_digest(&cluster->config, digest);
-	return json_pack("{s:I, s:s}", "version", (json_int_t)cluster->config.version, "digest",
-			 digest);
+	return json_pack("{s:I, s:s, s:o}", "version", (json_int_t)cluster->config.version,
+			 "digest", digest, "quorate", quorum_to_json(cluster));
 }
 
 static json_t *on_config(struct cluster *cluster, const char *peer, json_t *params,
@@ -156,7 +156,11 @@ static void on_member_request(struct connection *connection, const char *method,
 		answer_result(connection->session, result);
 	else
 		answer_error(connection->session, &error);
-	session_set_deadline(connection->session, IDLE_MS, "request");
+	/* Its last request may have been that it leaves. */
+	if (cluster_member_find(&connection->api->cluster->config, connection->member))
+		session_set_deadline(connection->session, IDLE_MS, "request");
+	else
+		session_set_deadline(connection->session, GOODBYE_MS, "goodbye");
 }
 
 static void on_stranger_request(struct connection *connection, const char *method, json_t *params)
@@ -189,10 +193,15 @@ static void on_line(struct session *session, const char *text, size_t len, void 
 		answer_error(session, &error);
 		return;
 	}
-	if (*connection->member)
+	if (*connection->member && !cluster_member_find(&connection->api->cluster->config, connection->member)) {
+		cluster_fail(&error, RPC_DENIED, "node %s is no member of the cluster (any more)",
+			     connection->member);
+		answer_error(session, &error);
+	} else if (*connection->member) {
 		on_member_request(connection, method, params);
-	else
+	} else {
 		on_stranger_request(connection, method, params);
+	}
 	json_decref(json);
 }
 
