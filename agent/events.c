@@ -99,7 +99,8 @@ static void log_event(struct agent *agent, const struct dvmm_event *event)
 		.vm_id = event->vm_id,
 	};
 
-	if (event->vm_id && agent->control >= 0 && !dvmm_vm_next(agent->control, event->vm_id, &vm) && vm.vm_id == event->vm_id)
+	if (event->vm_id && agent->control >= 0 &&
+	    !dvmm_vm_next(agent->control, event->vm_id, &vm) && vm.vm_id == event->vm_id)
 		about.vm = vm.out_name;
 	log_with(level_of(event->kind), &about, "%s: %s", about.event, event->text);
 }

@@ -144,7 +144,7 @@ void vmms_end(struct agent *agent, uint32_t vm_id);
 void vmms_forget(struct agent *agent); /* they go on without the agent */
 
 /* fence.c: VMs of a node that is in no quorum end. */
-/** fence_start() - VMs whose origin is here and that need other nodes end, after the cluster's time */
+/** fence_start() - VMs of this node that need others end, after the cluster's time */
 void fence_start(struct agent *agent);
 /** fence_stop() - those that are left go on */
 void fence_stop(struct agent *agent);

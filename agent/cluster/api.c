@@ -136,6 +136,12 @@ static const struct {
 	{ "cluster.abort", change_on_abort },
 };
 
+/* One that was removed, or has left, may have a connection still. */
+static bool is_member(const struct connection *connection)
+{
+	return cluster_member_find(&connection->api->cluster->config, connection->member);
+}
+
 static json_t *call_method(struct connection *connection, const char *name, json_t *params,
 			   struct cluster_error *error)
 {
@@ -156,8 +162,7 @@ static void on_member_request(struct connection *connection, const char *method,
 		answer_result(connection->session, result);
 	else
 		answer_error(connection->session, &error);
-	/* Its last request may have been that it leaves. */
-	if (cluster_member_find(&connection->api->cluster->config, connection->member))
+	if (is_member(connection))
 		session_set_deadline(connection->session, IDLE_MS, "request");
 	else
 		session_set_deadline(connection->session, GOODBYE_MS, "goodbye");
@@ -193,7 +198,7 @@ static void on_line(struct session *session, const char *text, size_t len, void 
 		answer_error(session, &error);
 		return;
 	}
-	if (*connection->member && !cluster_member_find(&connection->api->cluster->config, connection->member)) {
+	if (*connection->member && !is_member(connection)) {
 		cluster_fail(&error, RPC_DENIED, "node %s is no member of the cluster (any more)",
 			     connection->member);
 		answer_error(session, &error);

@@ -240,8 +240,8 @@ static int check_leave(struct cluster *cluster, struct cluster_error *error)
 	if (config->nr_members > 1 && store_has(cluster->dir, FILE_CA_KEY))
 		return cluster_fail(
 			error, RPC_CONFLICT,
-			"this node has the CA's key, without which the cluster takes in no more hosts: move %s/" FILE_CA_KEY
-			" to another node first", cluster->dir);
+			"this node has the CA's key, without which the cluster takes in no more hosts: "
+			"move %s/" FILE_CA_KEY " to another node first", cluster->dir);
 	return 0;
 }
 
@@ -271,8 +271,8 @@ json_t *cluster_info(struct cluster *cluster)
 {
 	char uuid[DVMM_UUID_TEXT_SIZE], api[DVMM_ADDR_TEXT_SIZE], epoch[CLUSTER_EPOCH_SIZE];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:s?}", "cluster", cluster->config.name,
-			 "uuid", dvmm_uuid_format(cluster->config.uuid, uuid), "node",
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:s?}", "cluster",
+			 cluster->config.name, "uuid", dvmm_uuid_format(cluster->config.uuid, uuid), "node",
 			 cluster->self_name, "api", dvmm_addr_format(&cluster->self.api, api),
 			 "version", (json_int_t)cluster->config.version, "nodes",
 			 (json_int_t)cluster->config.nr_members, "takes_in",

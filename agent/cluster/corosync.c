@@ -20,66 +20,26 @@
 #include "../log.h"
 #include "internal.h"
 
-#define PROGRAM "/usr/sbin/corosync"
-#define TOOL "/usr/sbin/corosync-cfgtool"
 #define UNIT "dvmm-corosync.service"
 #define FILE_COROSYNC "corosync.conf"
 #define FILE_AUTHKEY "authkey"
 #define KEY_SIZE 128 /* bytes, in hexadecimal: it wants 128 to 4096 characters */
 
-/* What others may have set up. Debian's package comes with an example. */
-#define OTHERS_CONFIG "/etc/corosync/corosync.conf"
-#define OTHERS_KEY "/etc/corosync/authkey"
-#define EXAMPLE "cluster_name: debian\n"
-
 #define LOST_AFTER_DEFAULT_MS 10000
 #define TOKEN_MIN_MS 500
-#define START_EVERY_US 2000000
+/* One that does not come up is started less and less often. */
+#define START_AGAIN_MIN_US 2000000
+#define START_AGAIN_MAX_US 60000000
 #define STOP_WITHIN_MS 5000
 
 struct corosync {
 	struct cluster *cluster;
 	char dir[CLUSTER_PATH_SIZE];
-	uint64_t next_start_us;
+	uint64_t next_start_us, start_again_us;
 	pid_t pid; /* without systemd; 0: it does not run, or an earlier agent started it */
 	sd_event_source *daemon, *tool;
 	bool reload_again;
 };
-
-/* ---- may it run here? ---- */
-
-static bool is_example(FILE *config)
-{
-	char line[256];
-
-	while (fgets(line, sizeof(line), config))
-		if (!strcmp(line + strspn(line, " \t"), EXAMPLE))
-			return true;
-	return false;
-}
-
-static bool is_of_others(void)
-{
-	FILE *config = fopen(OTHERS_CONFIG, "re");
-	bool is_other = !access(OTHERS_KEY, F_OK) || (config && !is_example(config));
-
-	if (config)
-		fclose(config);
-	return is_other;
-}
-
-int corosync_check(struct cluster_error *error)
-{
-	if (access(PROGRAM, X_OK) || access(TOOL, X_OK))
-		return cluster_fail(error, RPC_CONFLICT,
-				    "corosync is not installed: apt install corosync");
-	if (is_of_others())
-		return cluster_fail(
-			error, RPC_CONFLICT,
-			"this host has a corosync of somebody else (" OTHERS_CONFIG
-			" or authkey): a host has one only");
-	return 0;
-}
 
 /* ---- its files ---- */
 
@@ -184,6 +144,7 @@ static struct corosync *get(struct cluster *cluster)
 	if (!corosync)
 		abort();
 	corosync->cluster = cluster;
+	corosync->start_again_us = START_AGAIN_MIN_US;
 	snprintf(corosync->dir, sizeof(corosync->dir), "%.*s/corosync",
 		 slash ? (int)(slash - cluster->dir) : 1, slash ? cluster->dir : ".");
 	cluster->corosync = corosync;
@@ -266,9 +227,10 @@ static void start_tool(struct corosync *corosync, const char *const argv[])
 /* It fails when corosync does not run yet: that reads the new configuration anyway. */
 void corosync_reload(struct cluster *cluster)
 {
-	static const char *const reload[] = { TOOL, "-R", NULL };
+	static const char *const reload[] = { COROSYNC_TOOL, "-R", NULL };
 	struct corosync *corosync = get(cluster);
 
+	corosync->start_again_us = START_AGAIN_MIN_US;
 	if (corosync->tool)
 		corosync->reload_again = true;
 	else
@@ -292,7 +254,7 @@ static int on_daemon_end(sd_event_source *source, const siginfo_t *info, void *a
 static void start_daemon(struct corosync *corosync)
 {
 	char config[CLUSTER_PATH_SIZE + 16];
-	const char *const argv[] = { PROGRAM, "-f", "-c", config, NULL };
+	const char *const argv[] = { COROSYNC_PROGRAM, "-f", "-c", config, NULL };
 
 	snprintf(config, sizeof(config), "%s/" FILE_COROSYNC, corosync->dir);
 	corosync->pid = spawn(argv);
@@ -313,7 +275,9 @@ void corosync_start(struct cluster *cluster)
 	sd_event_now(cluster->loop, CLOCK_MONOTONIC, &now_us);
 	if (corosync->daemon || corosync->tool || now_us < corosync->next_start_us)
 		return;
-	corosync->next_start_us = now_us + START_EVERY_US;
+	corosync->next_start_us = now_us + corosync->start_again_us;
+	if (corosync->start_again_us < START_AGAIN_MAX_US)
+		corosync->start_again_us *= 2;
 	if (sd_booted() > 0)
 		start_tool(corosync, start);
 	else
@@ -340,7 +304,7 @@ static void end_child(struct corosync *corosync)
 void corosync_stop(struct cluster *cluster)
 {
 	static const char *const stop_unit[] = { "systemctl", "stop", UNIT, NULL };
-	static const char *const stop[] = { TOOL, "-H", "--force", NULL };
+	static const char *const stop[] = { COROSYNC_TOOL, "-H", "--force", NULL };
 	struct corosync *corosync = get(cluster);
 
 	if (!store_has(corosync->dir, FILE_COROSYNC))

@@ -203,9 +203,13 @@ json_t *change_on_abort(struct cluster *cluster, const char *leader, json_t *par
 int catch_up_start(struct cluster *cluster);
 void catch_up_stop(struct cluster *cluster);
 
-/* corosync.c: the daemon, with a configuration of ours. */
+/* installed.c */
+#define COROSYNC_PROGRAM "/usr/sbin/corosync"
+#define COROSYNC_TOOL "/usr/sbin/corosync-cfgtool"
 /** corosync_check() - can it run on this host? Fills in @error if not */
 int corosync_check(struct cluster_error *error);
+
+/* corosync.c: the daemon, with a configuration of ours. */
 /** corosync_write() - its configuration is the cluster's; when it runs it hears of a change */
 void corosync_write(struct cluster *cluster);
 /** corosync_start() - it should run; called now and then until it answers */

@@ -365,7 +365,8 @@ static int check_offer(struct joining *joining, json_t *offer, const char **ret_
 	char digits[2 * DVMM_KEY_SIZE + 1];
 
 	if (cluster_config_parse(json_object_get(offer, "config"), &joining->config,
-				 &joining->error))
+				 &joining->error) ||
+	    (config_has_corosync(&joining->config) && corosync_check(&joining->error)))
 		return -EINVAL;
 	if (json_unpack(offer, "{s:s, s:s}", "cert", ret_cert, "key", ret_key))
 		return cluster_fail(&joining->error, RPC_FAILED,
