@@ -152,6 +152,10 @@ static void say_quorum(struct agent *agent, const struct cluster_quorum *now)
 	char text[DVMM_REASON_SIZE], who[DVMM_REASON_SIZE - 16], epoch[CLUSTER_EPOCH_SIZE];
 
 	members_describe(agent, who, sizeof(who));
+	if (!now->is_there && !now->is_lost) {
+		log_notice("no quorum yet: %s", who);
+		return;
+	}
 	if (now->is_there)
 		snprintf(text, sizeof(text), "%.80s; epoch %s", who, cluster_epoch(agent->cluster, epoch));
 	else

@@ -34,9 +34,12 @@ def info(cluster, host):
 
 def all_in(cluster, hosts):
     """In one quorum, of so many nodes."""
-    until(f"{len(hosts)} nodes in quorum", lambda: len({info(cluster, host)["epoch"] for host in hosts}) == 1 and
-          all(info(cluster, host)["quorate"] for host in hosts) and
-          all(re.findall(rf"{len(hosts)} of 3 nodes:.*epoch", cluster.events(host)) for host in hosts))
+    def is_so():
+        seen = [info(cluster, host) for host in hosts]
+        events = [cluster.events(host) for host in hosts]
+        return len({row["epoch"] for row in seen}) == 1 and all(row["quorate"] for row in seen) and \
+            all(re.search(rf"{len(hosts)} of 3 nodes:.*epoch {row['epoch']}", text) for row, text in zip(seen, events))
+    until(f"{len(hosts)} nodes in quorum", is_so)
 
 
 def form(cluster, hosts):
@@ -46,8 +49,9 @@ def form(cluster, hosts):
         if host is not first:
             token = cluster.dvmm(first, "cluster token")["token"]
             host.run(f"{DVMM} cluster join {token} --node n{host.n}")
+        modules = cluster.bed.module_dir(host.release)
         for word in ("modules", "agent"):
-            host.start(f"DVMM_MODULES={cluster.bed.module_dir(host.release)} sh selftests/testbed/node-up {word}").check(120)
+            host.start(f"DVMM_MODULES={modules} sh selftests/testbed/node-up {word}").check(120)
         if host is first:
             first.run(f"{DVMM} cluster set lost-after-ms {LOST_AFTER_MS}")
     cluster.wait_links()
@@ -68,7 +72,7 @@ def works_on_both(cluster, host, vm):
 
 def start_minor(host):
     """Its VMM runs on the host that will be alone, a vCPU of it on n1. It need not have booted."""
-    command = guest.qemu(cpus=2, slow=guest.slowness(3), append=BOOT_ALONE, **{**LOAD, "append": BOOT_ALONE})
+    command = guest.qemu(cpus=2, slow=guest.slowness(3), test=LOAD["test"], append=BOOT_ALONE)
     job = host.start(f"exec {DVMM} run --name minor --place 0=n{host.n},1=n1 -- {command}")
     host.run(f"timeout 60 sh -c 'until {DVMM} -o csv -H vm list | grep minor | grep -q running; do sleep 0.2; done'", 80)
     return job
