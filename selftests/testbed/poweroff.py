@@ -53,14 +53,6 @@ def power_lost(cluster, seed):
     clean(cluster, (first, third))
 
 
-def come_back(cluster):
-    second = cluster.bed.hosts[1]
-    second.power_on()
-    second.wait_ready()
-    cluster.node_up(second, 3).check(120)
-    cluster.wait_links(90)
-
-
 def main(kernel="6.1", *seeds):
     tap = Tap()
     with Testbed(hosts=3, kernel=kernel) as bed:
@@ -71,7 +63,7 @@ def main(kernel="6.1", *seeds):
         for seed in map(int, seeds or range(1, 11)):
             with tap.case(f"host_off_at_random_moment_{seed} ({kernel})"):
                 power_lost(cluster, seed)
-            come_back(cluster)
+            cluster.come_back(bed.hosts[1])
         with tap.case("other_vm_found_nothing_wrong"):
             assert "VIOLATION" not in other.output, other.output[-2000:]
             wait_working(cluster, "other")
