@@ -2,7 +2,6 @@
 /* agent/cluster/api.c - takes connections of other agents: who they are, what they may ask,
  * and how much. A host without a certificate may ask to become a member, nothing else.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "../bind.h"
 #include "../log.h"
 #include "internal.h"
 
@@ -318,20 +318,9 @@ void api_drop_strangers(struct cluster *cluster)
 
 static int listen_on(const struct dvmm_addr *addr)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(addr->port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(addr->port) };
-	int fd = socket(addr->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, err;
+	int fd = bind_addr(addr), err;
 
-	if (fd < 0)
-		return -errno;
-	memcpy(&in.sin_addr, addr->addr, 4);
-	memcpy(&in6.sin6_addr, addr->addr, 16);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (addr->family == AF_INET)
-		err = bind(fd, (struct sockaddr *)&in, sizeof(in));
-	else
-		err = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
-	if (!err && !listen(fd, 64))
+	if (fd < 0 || !listen(fd, 64))
 		return fd;
 	err = -errno;
 	close(fd);
