@@ -32,5 +32,5 @@ METHOD(cluster_status, "cluster.status", LOCAL | NO_KERNEL, "", "its nodes: who 
 METHOD(cluster_settings, "cluster.settings", LOCAL | PEERS | NO_KERNEL, "", "settings of all nodes")
 METHOD(cluster_set, "cluster.set", LOCAL | NO_KERNEL, "setting, value (default: as if never set)", "the new version")
 METHOD(cluster_token, "cluster.token", LOCAL | NO_KERNEL, "ttl? (seconds; 600)", "a token for one join")
-METHOD(cluster_remove, "cluster.remove", LOCAL | NO_KERNEL, "node", "the new version")
+METHOD(cluster_remove, "cluster.remove", LOCAL | NO_KERNEL, "node (one, or more with commas)", "the new version")
 METHOD(node_call, "node.call", LOCAL | NO_KERNEL, "node, method, params?", "what the method of that node's agent answers")

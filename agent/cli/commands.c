@@ -273,7 +273,7 @@ const struct command commands[] = {
 	{ "cluster", "settings", "", "Settings of all nodes", "cluster.settings", { NULL }, 0, setting_columns, 0 },
 	{ "cluster", "set", "SETTING VALUE", "Change a setting on all nodes, or on none if one refuses it",
 	  "cluster.set", { "setting", "value" }, 2, version_columns, COMMAND_ONE },
-	{ "cluster", "remove", "NODE", "Make a node, which need not answer, no member any more", "cluster.remove",
+	{ "cluster", "remove", "NODE[,NODE...]", "Make nodes, which need not answer, no members any more", "cluster.remove",
 	  { "node" }, 1, version_columns, COMMAND_ONE },
 	{ "run", NULL, "--place 0=NODE,1-3=NODE [OPTION...] -- PROGRAM [ARG...]",
 	  "Run a KVM program as a spanning VM (dvmm run --help)", NULL, { NULL }, 0, NULL, 0 },

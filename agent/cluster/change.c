@@ -289,13 +289,13 @@ static void ask_all(struct change *change, const char *method, json_t *params, c
 	json_decref(params);
 }
 
-static void pick_parts(struct change *change, const char *without)
+static void pick_parts(struct change *change)
 {
 	const struct cluster_config *now = &change->cluster->config;
 
 	for (uint32_t i = 0; i < now->nr_members; i++)
 		if (strcmp(now->members[i].name, change->cluster->self_name) &&
-		    (!without || strcmp(now->members[i].name, without)))
+		    cluster_member_find(&change->next, now->members[i].name))
 			change->parts[change->nr_parts++].member = now->members[i];
 }
 
@@ -315,8 +315,8 @@ static int make_change(struct cluster *cluster, const struct cluster_config *nex
 	return cluster_fail(error, RPC_FAILED, "out of memory");
 }
 
-void change_start(struct cluster *cluster, const struct cluster_config *next, const char *without,
-		  cluster_done *done, void *arg)
+void change_start(struct cluster *cluster, const struct cluster_config *next, cluster_done *done,
+		  void *arg)
 {
 	struct cluster_error error = { 0 };
 	struct change *change;
@@ -331,7 +331,7 @@ void change_start(struct cluster *cluster, const struct cluster_config *next, co
 	change->is_leaving = !cluster_member_find(next, cluster->self_name);
 	change->done = done;
 	change->arg = arg;
-	pick_parts(change, without);
+	pick_parts(change);
 	if (!change->nr_parts) {
 		say_done(change);
 		return;

@@ -193,8 +193,8 @@ static void commit_order(void *arg, json_t *result, const struct cluster_error *
 		end_order(arg, NULL, error);
 }
 
-static void start_order(struct cluster *cluster, struct cluster_config *next, const char *without,
-			cluster_done *done, void *arg)
+static void start_order(struct cluster *cluster, struct cluster_config *next, cluster_done *done,
+			void *arg)
 {
 	struct order *order = malloc(sizeof(*order));
 
@@ -202,7 +202,7 @@ static void start_order(struct cluster *cluster, struct cluster_config *next, co
 		abort();
 	*order = (struct order){ cluster, done, arg };
 	next->version++;
-	change_start(cluster, next, without, commit_order, order);
+	change_start(cluster, next, commit_order, order);
 }
 
 void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done,
@@ -214,23 +214,41 @@ void cluster_set(struct cluster *cluster, const char *name, const char *value, c
 	if (cluster_change_setting(&next, name, value, &error))
 		done(arg, NULL, &error);
 	else
-		start_order(cluster, &next, NULL, done, arg);
+		start_order(cluster, &next, done, arg);
 }
 
-void cluster_remove(struct cluster *cluster, const char *node, cluster_done *done, void *arg)
+static int drop_one(struct cluster *cluster, const char *node, struct cluster_config *next,
+		    struct cluster_error *error)
+{
+	if (!strcmp(node, cluster->self_name))
+		return cluster_fail(
+			error, RPC_CONFLICT,
+			"%s: a node does not remove itself: dvmm node leave, or ask another one",
+			node);
+	return cluster_drop(next, node, error);
+}
+
+static int drop_all(struct cluster *cluster, const char *nodes, struct cluster_config *next,
+		    struct cluster_error *error)
+{
+	char *copy = strdup(nodes), *rest = copy, *node;
+	int err = copy ? 0 : cluster_fail(error, RPC_FAILED, "out of memory");
+
+	while (!err && (node = strsep(&rest, ",")))
+		err = drop_one(cluster, node, next, error);
+	free(copy);
+	return err;
+}
+
+void cluster_remove(struct cluster *cluster, const char *nodes, cluster_done *done, void *arg)
 {
 	struct cluster_config next = cluster->config;
 	struct cluster_error error = { 0 };
 
-	if (!strcmp(node, cluster->self_name))
-		cluster_fail(&error, RPC_CONFLICT,
-			     "%s: a node cannot remove itself: ask another one", node);
-	else
-		cluster_drop(&next, node, &error);
-	if (error.code)
+	if (drop_all(cluster, nodes, &next, &error))
 		done(arg, NULL, &error);
 	else
-		start_order(cluster, &next, node, done, arg);
+		start_order(cluster, &next, done, arg);
 }
 
 static int check_leave(struct cluster *cluster, struct cluster_error *error)
@@ -255,7 +273,7 @@ void cluster_leave(struct cluster *cluster, cluster_done *done, void *arg)
 	if (error.code)
 		done(arg, NULL, &error);
 	else
-		start_order(cluster, &next, NULL, done, arg);
+		start_order(cluster, &next, done, arg);
 }
 
 int cluster_forget(struct cluster *cluster)

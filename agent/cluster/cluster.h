@@ -137,8 +137,8 @@ typedef void cluster_done(void *arg, json_t *result, const struct cluster_error 
 /** cluster_set() - change a setting on all nodes, or on none */
 void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done,
 		 void *arg);
-/** cluster_remove() - a node is no member any more; it is not asked */
-void cluster_remove(struct cluster *cluster, const char *node, cluster_done *done, void *arg);
+/** cluster_remove() - nodes ("n2" or "n2,n3") are no members any more; they are not asked */
+void cluster_remove(struct cluster *cluster, const char *nodes, cluster_done *done, void *arg);
 /**
  * cluster_leave() - this node is no member any more, and all others know it
  *

@@ -184,9 +184,9 @@ int cluster_install(struct cluster *cluster, const struct cluster_config *next);
 /* change.c: one configuration after another, on all nodes or on none. One that is without this
  * node, which leads it, is for the others.
  */
-/** change_start() - ask all but @without whether they can have @next */
-void change_start(struct cluster *cluster, const struct cluster_config *next, const char *without,
-		  cluster_done *done, void *arg);
+/** change_start() - ask all that are in @next whether they can have it */
+void change_start(struct cluster *cluster, const struct cluster_config *next, cluster_done *done,
+		  void *arg);
 /** change_commit() - after the done of change_start() said yes */
 void change_commit(struct cluster *cluster, cluster_done *done, void *arg);
 /** change_abort() - instead of it */
