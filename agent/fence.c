@@ -83,7 +83,7 @@ static void say_end(struct fence *fence)
 	if (!fence->nr_told || fence->has_said_end)
 		return;
 	fence->has_said_end = true;
-	log_notice("%u VMs have ended, %.1f s after quorum was lost", fence->nr_told,
+	log_notice("all have ended (%u), %.1f s after quorum was lost", fence->nr_told,
 		   (now_us(fence) - fence->lost_us) / 1e6);
 }
 

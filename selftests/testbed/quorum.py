@@ -84,16 +84,21 @@ def cut(hosts, alone, on=True):
             host.cut_link(alone, on=on)
 
 
+def check_events(events):
+    """It was fenced, and nothing else ended it: a VMM that is killed may leave a call to the other node undone."""
+    fenced = re.search(r"vm-fenced.*minor: it is ended: no quorum for .* \(1 of 3 nodes: n3\)", events)
+    assert fenced and not re.search(r"link-lost|vm-dead", events[:fenced.start()]), events
+
+
 def minority_ends(cluster, hosts, alone, job):
     cut(hosts, alone)
     start = time.monotonic()
     status = job.wait(90)
     took = time.monotonic() - start
     print(f"# minor has ended {took:.1f} s after the cut, status {status}: {job.errors.strip()[-300:]}", flush=True)
-    events = cluster.events(alone)
-    assert re.search(r"vm-fenced.*minor: it is ended: no quorum for .* \(1 of 3 nodes: n3\)", events), events
-    assert status != 0 and "no quorum" in job.errors, job.errors
-    assert took < LOST_AFTER_MS / 1000 and not re.search(r"vm-dead.*minor", events), events
+    check_events(cluster.events(alone))
+    assert status != 0 and "the VM is dead: it is ended: no quorum" in job.errors, job.errors
+    assert took < LOST_AFTER_MS / 1000, took
     assert info(cluster, alone)["quorate"] is False
     refused = alone.start(f"{DVMM} run --place 0=n3,1=n1 -- true")
     assert refused.wait(60) != 0 and "node n3 has no quorum" in refused.errors, refused.errors
