@@ -22,12 +22,12 @@ def shown(text, lines=8):
 
 
 def find(cluster, host, address, seconds=90):
-    """The row of dvmm mem top with that guest address, when both nodes have been seen to take it from each other."""
+    """The row of dvmm mem top with that guest address, when both nodes are seen to fight over it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         rows = cluster.dvmm(host, "mem top seen")
         for row in rows:
-            if row["gpa"] and int(row["gpa"], 16) == address and row["nodes"] == ["n1", "n2"] and row["takes"]:
+            if row["gpa"] and int(row["gpa"], 16) == address and row["nodes"] == ["n1", "n2"] and row["takes"] + row["invalidations"]:
                 return row
         host.run("sleep 0.5")
     raise AssertionError(f"{host}: guest address {address:#x} is not in {rows}")
