@@ -109,7 +109,7 @@ def plug_memory(guest):
         new, = [mem for number, mem in guest.mems(host).items() if number not in old]
         print(f"# {host}: {new}", flush=True)
         assert new["bytes"] == DIMM_MIB << 20 and new["home"] == "interleave", new
-        assert new["homed_bytes"] == DIMM_MIB << 19 and new["resident_pages"] > 500, new
+        assert new["homed_bytes"] == DIMM_MIB << 19 and new["resident_pages"] > 250, new
 
 
 def shut_down(guest):
