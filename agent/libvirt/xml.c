@@ -12,6 +12,7 @@
 #include "xml.h"
 
 #define NR_DISKS_MAX 8
+#define NR_FREE_PORTS 4
 
 struct wish {
 	const char *name, *home, *network;
@@ -173,6 +174,17 @@ static void print_disk(const char *file, int number)
 	printf("      <target dev='vd%c' bus='virtio'/>\n    </disk>\n", 'a' + number);
 }
 
+/* One for each PCI device: those that are here take theirs first. */
+static void print_ports(const struct wish *wish)
+{
+	uint32_t nr = wish->nr_disks + !!wish->network + NR_FREE_PORTS;
+
+	printf("    <!-- Some ports are free, for what is plugged in while it runs. -->\n"
+	       "    <controller type='pci' model='pcie-root'/>\n");
+	while (nr--)
+		printf("    <controller type='pci' model='pcie-root-port'/>\n");
+}
+
 static void print_devices(const struct wish *wish)
 {
 	printf("  <devices>\n    <emulator>" PATH_EMULATOR "</emulator>\n");
@@ -181,6 +193,7 @@ static void print_devices(const struct wish *wish)
 	if (wish->network)
 		print_between("    <interface type='network'>\n      <source network='", wish->network,
 			      "'/>\n      <model type='virtio'/>\n    </interface>\n");
+	print_ports(wish);
 	printf("    <controller type='usb' model='none'/>\n"
 	       "    <memballoon model='none'/>\n"
 	       "    <serial type='pty'/>\n"

@@ -19,23 +19,23 @@ from testbed.tap import Tap
 LOAD = {"test": "memcheck:-t:900:-n:100000000:-k:ping-pong", "append": "dvmm.limit=900"}
 
 
-def loaded_guest(cluster, name):
-    guest = cluster.start_guest(1, 1, name=name, **LOAD)
-    guest.wait("DVMM-GUEST: up 2 vCPUs")
-    guest.wait(r"memcheck: \d+ vCPUs")
+def loaded_guest(cluster, name, **options):
+    guest = cluster.start_guest(1, 1, name=name, **{**LOAD, **options})
+    guest.wait("DVMM-GUEST: up 2 vCPUs", timeout=600)
+    guest.wait(r"memcheck: \d+ vCPUs", timeout=600)
     return guest
 
 
-def crossing(cluster):
+def crossing(cluster, vm=None):
     """Pages that came to n1 so far: grows while both hosts work on the same memory."""
-    vm = cluster.dvmm(cluster.bed.hosts[0], "vm list")[0]["vm"]
+    vm = vm or cluster.dvmm(cluster.bed.hosts[0], "vm list")[0]["vm"]
     stats = cluster.dvmm(cluster.bed.hosts[0], f"stat {vm}")
     return next(int(stat["value"]) for stat in stats if stat["counter"] == "pages_received")
 
 
-def wait_crossing(cluster, timeout=60):
-    before, end = crossing(cluster), time.monotonic() + timeout
-    while crossing(cluster) <= before:
+def wait_crossing(cluster, vm=None, timeout=60):
+    before, end = crossing(cluster, vm), time.monotonic() + timeout
+    while crossing(cluster, vm) <= before:
         assert time.monotonic() < end, "the guest does not work on both hosts"
 
 
@@ -54,6 +54,22 @@ def vmm_killed(cluster):
     wait_crossing(cluster)
     guest.host.run("pkill -KILL -x qemu-system-x86")
     guest.job.wait(60)
+    all_gone(cluster, cluster.bed.hosts)
+
+
+def one_of_two_vms_killed(cluster):
+    """On the same hosts: the other one works before and after, to the good end of its checker."""
+    dies = loaded_guest(cluster, "dies", options="-pidfile /tmp/dies.pid")
+    stays = loaded_guest(cluster, "stays", test="memcheck:-t:3:-n:100000000")
+    for vm in ("dies", "stays"):
+        wait_crossing(cluster, vm)
+    dies.host.run("kill -KILL $(cat /tmp/dies.pid)")
+    assert dies.job.wait(60) != 0, "dvmm run says that all went well"
+    assert "memcheck ok" not in stays.output, "its checker was over before the other VM died"
+    wait_crossing(cluster, "stays")
+    for host in cluster.bed.hosts:
+        host.run(f"timeout 60 sh -c 'until [ \"$({DVMM} -o csv -H vm list | cut -d, -f1)\" = stays ]; do sleep 0.2; done'", 80)
+    stays.finish("memcheck")
     all_gone(cluster, cluster.bed.hosts)
 
 
@@ -132,7 +148,7 @@ def host_dies(cluster):
 
 
 # host_dies comes last: its host does not come back.
-CASES = [vmm_killed, slice_killed, link_cut_for_2_seconds, unload_while_in_use, wrong_key, link_cut_for_good, host_dies]
+CASES = [vmm_killed, one_of_two_vms_killed, slice_killed, link_cut_for_2_seconds, unload_while_in_use, wrong_key, link_cut_for_good, host_dies]
 
 
 def main(kernel, *names):

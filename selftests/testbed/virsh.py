@@ -3,44 +3,21 @@
 
     scripts/testbed script selftests/testbed/virsh.py KERNEL [reboot] [-v]
 
-reboot: only that, since a boot takes as long as all the rest.
+reboot: only that, since a boot takes as long as all the rest, and how long a start takes beside a plain domain's.
 """
 
-import json
 import sys
+import time
 
 from testbed import Testbed
 from testbed.cluster import DVMM, Cluster
-from testbed.libvirt import Libvirt, domain_xml, placement
+from testbed.figures import figure
+from testbed.libvirt import Libvirt, domain_xml, explain, nothing_is_left, placement, set_up, tear_down
 from testbed.tap import Tap
 
 UUID = "6d766d64-0000-4000-8000-000000000001"
 UP = r"DVMM-GUEST: up 2 vCPUs"
 READY = r"DVMM-GUEST: waits for its power button"
-
-
-def set_up(cluster, libvirt):
-    """What the packages do on each node, then the one command on the origin; then the check is content."""
-    cluster.up()
-    origin = libvirt.host
-    # The objects are there; this host cannot tell how old they are.
-    origin.run("make -s -o all -C agent install BUILD=$PWD/build/user", 120)
-    said = origin.run("dvmm node setup --dry-run")
-    assert "would write /etc/libvirt/hooks/qemu.d/50-dvmm" in said, said
-    assert origin.start("dvmm node check").wait(60) == 1, "the check misses no hook"
-    origin.run("dvmm node setup")
-    libvirt.up()
-    libvirt.put_guest()
-    rows = json.loads(origin.start("dvmm -o json node check").check(60))
-    assert not [row for row in rows if row["state"] == "missing"], rows
-
-
-def nothing_is_left(cluster):
-    """No VM on any node, no slice, no QEMU."""
-    for host in cluster.bed.hosts:
-        cluster.wait_vm_gone(host)
-        host.run("timeout 20 sh -c 'while pgrep -x \"dvmm-slice|qemu-system-x86\"; do sleep 0.2; done'", 30)
-        assert not host.splats(), host.splats()
 
 
 def refused(libvirt, xml, *words):
@@ -51,6 +28,13 @@ def refused(libvirt, xml, *words):
         assert word in said, f"{word!r} is not in {said!r}"
     assert libvirt.virsh("domstate web1").strip() == "shut off"
     libvirt.virsh("undefine web1")
+
+
+def newcomer(libvirt):
+    """What `dvmm vm xml` writes is a domain to libvirt."""
+    libvirt.host.run("dvmm vm xml --name new --place 0=n1,1=n2 --disk /tmp/new.qcow2 --network default >/tmp/new.xml")
+    libvirt.virsh("define /tmp/new.xml --validate")
+    libvirt.virsh("undefine new")
 
 
 def wrong_domains(libvirt, cluster, line):
@@ -181,23 +165,9 @@ def confined(libvirt, cluster):
     nothing_is_left(cluster)
 
 
-def explain(libvirt):
-    """For who reads a failure."""
-    for command in ("dmesg | grep -i -E 'apparmor=.DENIED|dvmm' | tail -30", "tail -n 60 /var/log/libvirt/qemu/web1.log",
-                    f"{DVMM} event list | tail -20", "virsh list --all"):
-        print("".join(f"# {line}\n" for line in libvirt.host.run(f"{command} || true").splitlines()), end="", flush=True)
-
-
-def tear_down(libvirt, cluster):
-    libvirt.host.run("dvmm node setup --undo")
-    left = libvirt.host.run("grep -rl dvmm /etc/libvirt/hooks /etc/udev /etc/modules-load.d /etc/apparmor.d || true")
-    assert not left, left
-    libvirt.virsh("undefine web1")
-    libvirt.down()
-    cluster.down()
-
-
 def life(tap, libvirt, cluster, line, show):
+    with tap.case("xml_for_a_newcomer_is_a_domain"):
+        newcomer(libvirt)
     with tap.case("wrong_metadata_is_refused_and_leaves_nothing"):
         wrong_domains(libvirt, cluster, line)
     with tap.case("slice_that_cannot_start_is_named"):
@@ -220,7 +190,32 @@ def life(tap, libvirt, cluster, line, show):
         confined(libvirt, cluster)
 
 
+def seconds_to_output(libvirt, xml):
+    """From `virsh start` until the guest's first process speaks."""
+    libvirt.define(xml)
+    began = time.monotonic()
+    libvirt.virsh("start web1", 90)
+    libvirt.console("web1").wait_line("DVMM-GUEST: starts", 400)
+    took = time.monotonic() - began
+    libvirt.virsh("destroy web1", 60)
+    return took
+
+
+def start_beside_plain(libvirt, cluster, line):
+    """The same domain with and without a placement, in turn: what spanning costs a start."""
+    plain, spanning = [], []
+    for _ in range(2):
+        plain.append(seconds_to_output(libvirt, domain_xml("web1", UUID, 2, line,
+                                                           emulator="/usr/bin/qemu-system-x86_64")))
+        spanning.append(seconds_to_output(libvirt, domain_xml("web1", UUID, 2, line, placement(1, 1))))
+        nothing_is_left(cluster)
+    figure("virsh_start_over_plain", sum(spanning) / sum(plain),
+           f"to the guest's first line: {spanning[0]:.1f} {spanning[1]:.1f} s, on one host {plain[0]:.1f} {plain[1]:.1f} s")
+
+
 def reboots(tap, libvirt, cluster, line, show):
+    with tap.case("start_is_timed_beside_the_plain_domain"):
+        start_beside_plain(libvirt, cluster, line)
     with tap.case("domain_starts_over_two_hosts"):
         console = start(libvirt, cluster, line, show)
     with tap.case("domain_reboots"):
@@ -240,7 +235,7 @@ def main(kernel, *words):
         if tap.failed:
             explain(libvirt)
         with tap.case("setup_is_undone_and_modules_unload"):
-            tear_down(libvirt, cluster)
+            tear_down(cluster, libvirt)
     tap.end()
 
 

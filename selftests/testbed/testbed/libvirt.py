@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stock libvirtd on a host of a testbed, and domains of the test guest."""
 
+import json
 from xml.sax.saxutils import escape
 
 from . import guest
+from .cluster import DVMM
 from .host import LinePrinter
 
 IMAGES = "/var/lib/libvirt/images"
@@ -46,6 +48,10 @@ class Libvirt:
         path = self.host.push("domain.xml", xml)
         self.virsh(f"define {path}")
 
+    def plug(self, name, xml, verb="attach-device"):
+        """Into the running domain, or out of it with detach-device."""
+        self.virsh(f"{verb} {name} {self.host.push('device.xml', xml)} --live", 120)
+
     def wait_state(self, name, state, timeout=60):
         """Until `virsh domstate` says so."""
         self.host.run(f"timeout {timeout} sh -c 'until [ \"$(virsh -q domstate {name} | head -1)\" = \"{state}\" ]; "
@@ -80,14 +86,28 @@ def placement(*counts, home="origin", timeout=10):
             f"<dvmm:memory home='{home}'/></dvmm:placement>")
 
 
-def domain_xml(name, uuid, cpus, line, metadata="", emulator="/usr/bin/dvmm-qemu", mem_mib=256):
-    """The test guest as a domain."""
+def room_to_plug(cpus, at_start, mem_mib, slots, ports):
+    """The parts of a domain that leave room for more: vCPUs, <maxMemory>, a NUMA cell as DIMMs want, PCI ports."""
+    vcpu = f"<vcpu current='{at_start}'>{cpus}</vcpu>" if at_start else f"<vcpu>{cpus}</vcpu>"
+    most = f"<maxMemory slots='{slots}' unit='MiB'>{4 * mem_mib}</maxMemory>" if slots else ""
+    cell = (f"<numa><cell id='0' cpus='0-{cpus - 1}' memory='{mem_mib}' unit='MiB'/></numa>" if slots else "")
+    root = "<controller type='pci' model='pcie-root'/>" if ports else ""
+    return vcpu, most, cell, root + "<controller type='pci' model='pcie-root-port'/>" * ports
+
+
+def domain_xml(name, uuid, cpus, line, metadata="", emulator="/usr/bin/dvmm-qemu", mem_mib=256, at_start=None,
+               slots=0, ports=0):
+    """The test guest as a domain. at_start: so many of its vCPUs are there from the start; slots: for DIMMs;
+    ports: for PCI devices plugged in later.
+    """
+    vcpu, most, cell, controllers = room_to_plug(cpus, at_start, mem_mib, slots, ports)
     return f"""<domain type='kvm'>
   <name>{name}</name>
   <uuid>{uuid}</uuid>
   <metadata>{metadata}</metadata>
+  {most}
   <memory unit='MiB'>{mem_mib}</memory>
-  <vcpu>{cpus}</vcpu>
+  {vcpu}
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{IMAGES}/vmlinuz</kernel>
@@ -95,11 +115,12 @@ def domain_xml(name, uuid, cpus, line, metadata="", emulator="/usr/bin/dvmm-qemu
     <cmdline>{escape(line)}</cmdline>
   </os>
   <features><acpi/><apic/><ioapic driver='qemu'/></features>
-  <cpu mode='host-passthrough' check='none' migratable='off'/>
+  <cpu mode='host-passthrough' check='none' migratable='off'>{cell}</cpu>
   <on_reboot>restart</on_reboot>
   <devices>
     <emulator>{emulator}</emulator>
     <controller type='usb' model='none'/>
+    {controllers}
     <memballoon model='none'/>
     <serial type='pty'/>
     <console type='pty'/>
@@ -108,4 +129,45 @@ def domain_xml(name, uuid, cpus, line, metadata="", emulator="/usr/bin/dvmm-qemu
 """
 
 
-__all__ = ["Libvirt", "domain_xml", "placement"]
+def set_up(cluster, libvirt):
+    """What the packages do on each node, then the one command on the origin; then the check is content."""
+    cluster.up()
+    origin = libvirt.host
+    # The objects are there; this host cannot tell how old they are.
+    origin.run("make -s -o all -C agent install BUILD=$PWD/build/user", 120)
+    said = origin.run("dvmm node setup --dry-run")
+    assert "would write /etc/libvirt/hooks/qemu.d/50-dvmm" in said, said
+    assert origin.start("dvmm node check").wait(60) == 1, "the check misses no hook"
+    origin.run("dvmm node setup")
+    libvirt.up()
+    libvirt.put_guest()
+    rows = json.loads(origin.start("dvmm -o json node check").check(60))
+    assert not [row for row in rows if row["state"] == "missing"], rows
+
+
+def nothing_is_left(cluster):
+    """No VM on any node, no slice, no QEMU."""
+    for host in cluster.bed.hosts:
+        cluster.wait_vm_gone(host)
+        host.run("timeout 20 sh -c 'while pgrep -x \"dvmm-slice|qemu-system-x86\"; do sleep 0.2; done'", 30)
+        assert not host.splats(), host.splats()
+
+
+def tear_down(cluster, libvirt):
+    """set_up() undone."""
+    libvirt.host.run("dvmm node setup --undo")
+    left = libvirt.host.run("grep -rl dvmm /etc/libvirt/hooks /etc/udev /etc/modules-load.d /etc/apparmor.d || true")
+    assert not left, left
+    libvirt.virsh("undefine web1")
+    libvirt.down()
+    cluster.down()
+
+
+def explain(libvirt):
+    """For who reads a failure."""
+    for command in ("dmesg | grep -i -E 'apparmor=.DENIED|dvmm' | tail -30", "tail -n 60 /var/log/libvirt/qemu/web1.log",
+                    f"{DVMM} event list | tail -20", "virsh list --all"):
+        print("".join(f"# {line}\n" for line in libvirt.host.run(f"{command} || true").splitlines()), end="", flush=True)
+
+
+__all__ = ["Libvirt", "domain_xml", "explain", "nothing_is_left", "placement", "set_up", "tear_down"]
