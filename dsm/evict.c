@@ -225,7 +225,7 @@ static bool next_in_mems(struct dsm_vm *vm, struct evict_hand *hand,
 		if (id != hand->mem)
 			hand->index = 0;
 		hand->mem = id;
-		if (page_next_resident(mem, &hand->index, out_ref)) {
+		if (page_next_resident(mem, &hand->index, GFP_AT_ONCE, out_ref)) {
 			hand->index++;
 			return true;
 		}

@@ -56,6 +56,7 @@ void dvmm_service_unregister(const struct dvmm_service *service)
 		if (services[i] == service)
 			services[i] = NULL;
 	up_write(&services_sem);
+	defer_flush();
 }
 EXPORT_SYMBOL_GPL(dvmm_service_unregister);
 
