@@ -307,7 +307,7 @@ static void freeze_work(struct work_struct *work)
 	struct dsm_vm *vm = vm_of(&freeze->extent);
 	int err = freeze_end(&freeze->extent, &freeze->entries);
 
-	dvmm_link_reply(freeze->from, freeze->req, err, freeze->entries.item,
+	dvmm_link_reply_patiently(freeze->from, freeze->req, err, freeze->entries.item,
 			err ? 0 : freeze->entries.nr * sizeof(freeze->entries.item[0]));
 	vm_get(vm);
 	mem_put(freeze->extent.mem);

@@ -36,8 +36,7 @@ u32 dvmm_node_epoch(void);
  *	request (hdr->req) that there is no memory for is answered with -ENOBUFS.
  *	Buffer is the caller's. Returns 0, or -EPROTO (any error): the peer broke a
  *	rule and the link is closed as lost.
- * @deferred: as @message, for what it has given to dvmm_defer(); may wait for memory.
- *	Also when the link is lost by now.
+ * @deferred: as @message, for what it has given to dvmm_defer(); may wait for memory
  * @page: a guest page has come with @imm. Context as @message, but not ordered
  *	against it. The service takes *@page and leaves there what is received into
  *	next: a page of its own that nobody else uses, the same one, or NULL (one is
@@ -137,6 +136,9 @@ int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply,
  * Any context. Return: as dvmm_link_send(); to be ignored by most.
  */
 int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len);
+
+/** dvmm_link_reply_patiently() - the same; may sleep, and waits a second for a full queue */
+int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len);
 
 /** dvmm_link_is_up() - UP or SUSPECT: messages are taken. Any context. */
 bool dvmm_link_is_up(u8 node);

@@ -124,6 +124,7 @@ void service_link_lost(u8 node)
 {
 	int i;
 
+	defer_flush();
 	down_read(&services_sem);
 	for (i = 0; i < MAX_SERVICES; i++)
 		if (services[i] && services[i]->link_lost)

@@ -10,6 +10,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include "../kmod/kmod.h"
 #include "../dsm/dsm.h"
@@ -36,6 +37,7 @@ struct records;
 struct server {
 	spinlock_t lock;
 	struct list_head jobs; /* lock; of struct job */
+	struct list_head spares; /* lock; for jobs of any size, that memory need not be there at once */
 	struct task_struct *task; /* lock; who serves now, or NULL */
 	wait_queue_head_t wait;
 };
@@ -87,6 +89,7 @@ struct vcpu {
  */
 struct vm {
 	struct kref ref;
+	struct work_struct free_work;
 	u32 id; /* origin << 16 | number */
 	u8 origin;
 	u64 nodes; /* lock for writing; bit n = node n has a part */
@@ -178,7 +181,11 @@ int vm_publish(struct vm *vm); /* vm_find() finds it now. -EEXIST */
 struct vm *vm_find(u32 id); /* takes a reference, or NULL; any sleepable context */
 struct vm *vm_find_from(u32 id); /* the one with the smallest id >= @id */
 struct vm *vm_get(struct vm *vm);
-void vm_put(struct vm *vm);
+void vm_put(struct vm *vm); /* may wait for who is in the VM's memory, and these for peers */
+void vm_put_later(struct vm *vm); /* any sleepable context, also of messages */
+bool vm_is_known(u32 id); /* or was, a moment ago */
+int vm_init(void);
+void vm_exit(void); /* no VM is to be found any more */
 u32 vm_count(void);
 /* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
 int vm_next_node(const struct vm *vm, int after);
@@ -340,19 +347,21 @@ int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const 
 		  size_t len);
 void slice_ended(struct vm *vm, int error); /* by vm_end() */
 void slice_free(struct vm *vm);
-void server_init(struct server *server);
+int server_init(struct server *server, bool serves); /* -ENOMEM */
+void server_exit(struct server *server);
 struct vcpu *slice_add_vcpu(struct vm *vm, u32 id); /* one that comes from elsewhere; or ERR_PTR */
 
 /* job.c: does what the origin asked, in a thread of the slice */
 struct job {
 	struct list_head item;
+	bool is_spare; /* of its server */
 	u16 type;
 	u32 req;
 	size_t len;
 	u8 payload[];
 };
 void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scratch);
-void job_refuse(struct vm *vm, struct job *job, int error);
+void job_refuse(struct vm *vm, const struct job *job, int error);
 
 /* run.c: KVM_RUN of a vCPU that lives elsewhere */
 long run_vcpu(struct vcpu *vcpu); /* origin: the VMM's thread; vcpu->mutex held */
@@ -366,6 +375,7 @@ void run_kick(struct vcpu *vcpu, u32 run_seq); /* slice: VCPU_KICK has come */
 
 /* exit.c: struct kvm_run between nodes */
 u32 exit_data_bytes(const struct kvm_run *run); /* of port I/O */
+bool exit_is_sound(const struct kvm_run *run, s32 ret, u32 data_len); /* as a peer tells it */
 void exit_count(struct vcpu *vcpu, const struct kvm_run *run);
 void exit_to_area(struct vcpu *vcpu, const struct kvm_run *run, const void *data, u32 data_len);
 

@@ -431,10 +431,12 @@ int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len)
 	u32 id = le32_to_cpu(moved->vcpu_id);
 	u32 from = le32_to_cpu(moved->from);
 	u32 to = le32_to_cpu(moved->to);
+	u64 nodes = READ_ONCE(vm->nodes) | READ_ONCE(vm->lost_nodes);
 	struct vcpu *vcpu;
 
 	if (len != sizeof(*moved) || id >= DVMM_MAX_VCPUS || from >= DVMM_MAX_NODES ||
-	    to >= DVMM_MAX_NODES || from == to)
+	    to >= DVMM_MAX_NODES || from == to || !(nodes & BIT_ULL(from)) ||
+	    !(nodes & BIT_ULL(to)))
 		return -EPROTO;
 	irq_vcpu_moved(vm, id, from, to);
 	vcpu = vcpu_find(vm, id);

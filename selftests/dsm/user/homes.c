@@ -206,6 +206,11 @@ int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len)
 	return send_msg(node, &msg, req, -error);
 }
 
+int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len)
+{
+	return dvmm_link_reply(node, req, error, data, len);
+}
+
 static void take_out(struct request *request)
 {
 	struct request **at;
