@@ -70,7 +70,7 @@ struct vcpu {
 	struct mutex setup_lock;
 	struct list_head setups; /* setup_lock */
 	u64 ready_nodes; /* setup_lock; they know all of them */
-	u64 made_nodes; /* vm->move_lock or mutex; they have a real vCPU for it */
+	u64 made_nodes; /* vm->moves or mutex; they have a real vCPU for it */
 	void *area; /* what the VMM maps: kvm_run and the pages after it */
 	u32 pio_in; /* mutex; bytes the VMM owes for the last port input */
 	bool tsc_stale; /* mutex; the guest TSC must be set before the next run */
@@ -112,9 +112,10 @@ struct vm {
 	u32 nr_routes; /* slots_lock */
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
 
-	struct mutex move_lock; /* origin: one vCPU moves at a time; held over all of it */
-	u64 budget_before; /* slice: of this node, before drain.c took it; else 0 */
-	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; as move_lock has it, one uses it */
+	atomic_t moves; /* origin: 1: a vCPU moves, or a node is emptied; see move_begin() */
+	struct mutex drain_lock; /* slice: innermost but for vm->irq's */
+	u64 budget_before; /* drain_lock; of this node, before drain.c took it; else 0 */
+	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; one at a time moves */
 
 	struct mutex ioeventfds_lock; /* innermost */
 	struct list_head ioeventfds; /* ioeventfds_lock; origin: see ioeventfd.c */
@@ -184,6 +185,7 @@ struct vm *vm_get(struct vm *vm);
 void vm_put(struct vm *vm); /* may wait for who is in the VM's memory, and these for peers */
 void vm_put_later(struct vm *vm); /* any sleepable context, also of messages */
 bool vm_is_known(u32 id); /* or was, a moment ago */
+void vm_queue_work(struct work_struct *work); /* it is done before the module goes */
 int vm_init(void);
 void vm_exit(void); /* no VM is to be found any more */
 u32 vm_count(void);
@@ -285,6 +287,8 @@ void drain_undo(struct vm *vm); /* slice: a vCPU comes here, after all */
 /* move.c: a vCPU goes to another node while the VM runs */
 long vcpu_move_ioctl(struct file *file, void *arg);
 bool move_is_asked(struct vcpu *vcpu);
+int move_begin(struct vm *vm); /* origin: -EBUSY: a vCPU of it moves, or a node is emptied */
+void move_end(struct vm *vm); /* any context */
 void move_now(struct vcpu *vcpu); /* the VMM's thread: if it is asked; vcpu->is_between */
 void move_leave(struct vcpu *vcpu); /* the VMM's thread: after the first run elsewhere has begun */
 int move_saved(const struct real_vcpu *real, struct vcpu *vcpu); /* slice: VCPU_SAVE */

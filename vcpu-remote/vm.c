@@ -10,7 +10,7 @@
 /* All VMs of this node by id, without references. */
 static DEFINE_XARRAY(vms);
 static atomic_t nr_vms = ATOMIC_INIT(0);
-static struct workqueue_struct *free_wq;
+static struct workqueue_struct *vm_wq;
 
 static u64 nodes_of_places(const struct vm_config *config)
 {
@@ -169,7 +169,7 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->nr_places = config->nr_places;
 	vm->places = config->places;
 	mutex_init(&vm->slots_lock);
-	mutex_init(&vm->move_lock);
+	mutex_init(&vm->drain_lock);
 	mutex_init(&vm->ioeventfds_lock);
 	INIT_LIST_HEAD(&vm->ioeventfds);
 	mutex_init(&vm->lock);
@@ -250,7 +250,7 @@ static void vm_free_later(struct kref *ref)
 	struct vm *vm = container_of(ref, struct vm, ref);
 
 	INIT_WORK(&vm->free_work, free_work);
-	queue_work(free_wq, &vm->free_work);
+	queue_work(vm_wq, &vm->free_work);
 }
 
 u32 vm_count(void)
@@ -279,6 +279,11 @@ void vm_put(struct vm *vm)
 void vm_put_later(struct vm *vm)
 {
 	kref_put(&vm->ref, vm_free_later);
+}
+
+void vm_queue_work(struct work_struct *work)
+{
+	queue_work(vm_wq, work);
 }
 
 bool vm_is_known(u32 id)
@@ -530,11 +535,11 @@ void vm_unsupported(struct vm *vm, const char *fmt, ...)
 
 int vm_init(void)
 {
-	free_wq = alloc_workqueue("dvmm_vm", WQ_UNBOUND, 0);
-	return free_wq ? 0 : -ENOMEM;
+	vm_wq = alloc_workqueue("dvmm_vm", WQ_UNBOUND, 0);
+	return vm_wq ? 0 : -ENOMEM;
 }
 
 void vm_exit(void)
 {
-	destroy_workqueue(free_wq);
+	destroy_workqueue(vm_wq);
 }
