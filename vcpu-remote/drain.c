@@ -64,7 +64,7 @@ static long ask(struct vm *vm, struct dvmm_mem_empty *args)
 	size_t len = 0;
 	int err = ship_request(vm, args->node_id, &msg, &empty, sizeof(empty), &len);
 
-	if (!err && len != sizeof(empty)) {
+	if (!err && !wire_empty_is_sound(&empty, len)) {
 		dvmm_link_fail(args->node_id, "wrong reply to SLICE_EMPTY");
 		err = -EPROTO;
 	}

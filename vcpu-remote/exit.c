@@ -15,23 +15,6 @@ u32 exit_data_bytes(const struct kvm_run *run)
 	return min_t(u64, bytes, RUN_DATA_BYTES);
 }
 
-/* What a VMM, and exit_to_area(), take as KVM's word. */
-bool exit_is_sound(const struct kvm_run *run, s32 ret, u32 data_len)
-{
-	if (ret)
-		return !data_len;
-	switch (run->exit_reason) {
-	case KVM_EXIT_IO:
-		return (run->io.size == 1 || run->io.size == 2 || run->io.size == 4) &&
-		       run->io.direction <= KVM_EXIT_IO_OUT &&
-		       (u64)run->io.size * run->io.count == data_len && data_len <= RUN_DATA_BYTES;
-	case KVM_EXIT_MMIO:
-		return run->mmio.len <= sizeof(run->mmio.data) && !data_len;
-	default:
-		return !data_len;
-	}
-}
-
 static u32 stat_of(u32 exit_reason)
 {
 	switch (exit_reason) {

@@ -14,6 +14,7 @@
 #include <linux/xarray.h>
 #include "../kmod/kmod.h"
 #include "../dsm/dsm.h"
+#include "wire.h"
 
 struct kvm;
 struct kvm_vcpu;
@@ -29,9 +30,6 @@ struct records;
 
 /* Replies of a slice: it may have to wait for memory of other nodes. */
 #define REQUEST_TIMEOUT_MS 60000
-/* struct kvm_run up to the registers that a VMM may share; the same on all kernels. */
-#define RUN_BYTES offsetof(struct kvm_run, kvm_valid_regs)
-#define RUN_DATA_BYTES PAGE_SIZE
 
 /* A thread of a slice that does jobs in the kernel. */
 struct server {
@@ -293,7 +291,7 @@ void move_now(struct vcpu *vcpu); /* the VMM's thread: if it is asked; vcpu->is_
 void move_leave(struct vcpu *vcpu); /* the VMM's thread: after the first run elsewhere has begun */
 int move_saved(const struct real_vcpu *real, struct vcpu *vcpu); /* slice: VCPU_SAVE */
 int move_loaded(const struct real_vcpu *real, struct vcpu *vcpu,
-		const struct dvmm_msg_state *state, size_t len); /* slice: VCPU_LOAD */
+		const struct dvmm_msg_state *state); /* slice: VCPU_LOAD */
 int move_left(const struct real_vcpu *real, struct vcpu *vcpu, u32 *out_late); /* VCPU_LEFT */
 int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len); /* VCPU_MOVED */
 int move_fence(struct vm *vm, u8 from, const struct dvmm_msg_vcpu *fence, size_t len);
@@ -379,7 +377,6 @@ void run_kick(struct vcpu *vcpu, u32 run_seq); /* slice: VCPU_KICK has come */
 
 /* exit.c: struct kvm_run between nodes */
 u32 exit_data_bytes(const struct kvm_run *run); /* of port I/O */
-bool exit_is_sound(const struct kvm_run *run, s32 ret, u32 data_len); /* as a peer tells it */
 void exit_count(struct vcpu *vcpu, const struct kvm_run *run);
 void exit_to_area(struct vcpu *vcpu, const struct kvm_run *run, const void *data, u32 data_len);
 

@@ -233,7 +233,7 @@ static int save_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const stru
 
 static int load_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const struct job *job)
 {
-	int err = move_loaded(real, vcpu, (const void *)job->payload, job->len);
+	int err = move_loaded(real, vcpu, (const void *)job->payload);
 
 	if (!err)
 		reply(real->vm, job, 0);

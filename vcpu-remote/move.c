@@ -110,8 +110,7 @@ static int save_there(struct vcpu *vcpu, struct move *move, struct records *reco
 	if (!state)
 		return -ENOMEM;
 	err = ship_request(vcpu->vm, move->from, &msg, state, DVMM_MSG_MAX, &len);
-	if (!err && (len < sizeof(*state) || len - sizeof(*state) > records->room ||
-		     le32_to_cpu(state->records_len) != len - sizeof(*state))) {
+	if (!err && (!wire_state_is_sound(state, len) || len - sizeof(*state) > records->room)) {
 		dvmm_link_fail(move->from, "wrong reply to VCPU_SAVE");
 		err = -EPROTO;
 	}
@@ -454,17 +453,17 @@ int move_fence(struct vm *vm, u8 from, const struct dvmm_msg_vcpu *fence, size_t
 /* ---- the new node, and all others ---- */
 
 int move_loaded(const struct real_vcpu *real, struct vcpu *vcpu,
-		const struct dvmm_msg_state *state, size_t len)
+		const struct dvmm_msg_state *state)
 {
 	struct vm *vm = vcpu->vm;
-	u32 bytes = le32_to_cpu(state->records_len);
-	const struct records records = { .start = (u8 *)(state + 1), .bytes = bytes };
+	const struct records records = {
+		.start = (u8 *)(state + 1),
+		.bytes = le32_to_cpu(state->records_len),
+	};
 	u8 self = dvmm_node_self();
 	s64 offset;
 	int err;
 
-	if (len < sizeof(*state) || bytes != len - sizeof(*state))
-		return -EPROTO;
 	vm->guest_tsc_offset = le64_to_cpu(state->guest_tsc_offset);
 	err = clock_slice_offset(vm, &offset);
 	if (!err)
@@ -485,9 +484,7 @@ int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len)
 	u64 nodes = READ_ONCE(vm->nodes) | READ_ONCE(vm->lost_nodes);
 	struct vcpu *vcpu;
 
-	if (len != sizeof(*moved) || id >= DVMM_MAX_VCPUS || from >= DVMM_MAX_NODES ||
-	    to >= DVMM_MAX_NODES || from == to || !(nodes & BIT_ULL(from)) ||
-	    !(nodes & BIT_ULL(to)))
+	if (!wire_moved_is_sound(moved, len, nodes))
 		return -EPROTO;
 	irq_vcpu_moved(vm, id, from, to);
 	vcpu = vcpu_find(vm, id);

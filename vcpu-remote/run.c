@@ -260,14 +260,11 @@ int run_exited(struct vcpu *vcpu, const void *payload, size_t len)
 	const struct kvm_run *run = payload + sizeof(*msg);
 	u32 seq, data_len;
 
-	if (len < sizeof(*msg) + RUN_BYTES ||
-	    le32_to_cpu(msg->run_len) != RUN_BYTES)
+	if (!wire_exit_is_sound(msg, len))
 		return -EPROTO;
 	seq = le32_to_cpu(msg->run_seq);
 	data_len = le32_to_cpu(msg->data_len);
-	if (len != sizeof(*msg) + RUN_BYTES + data_len ||
-	    !exit_is_sound(run, le32_to_cpu(msg->ret), data_len) || seq != READ_ONCE(vcpu->run_seq) ||
-	    seq == vcpu->exit_seq)
+	if (seq != READ_ONCE(vcpu->run_seq) || seq == vcpu->exit_seq)
 		return -EPROTO;
 	vcpu->run_ret = (s32)le32_to_cpu(msg->ret);
 	exit_to_area(vcpu, run, (const void *)run + RUN_BYTES, data_len);

@@ -226,15 +226,6 @@ static size_t fixed_bytes(u16 type)
 	return SIZE_MAX;
 }
 
-static bool run_is_sound(const struct dvmm_msg_run *run, size_t len)
-{
-	u32 data_len = le32_to_cpu(run->data_len);
-
-	return le32_to_cpu(run->run_len) == RUN_BYTES &&
-	       data_len <= RUN_DATA_BYTES &&
-	       len == sizeof(*run) + RUN_BYTES + data_len;
-}
-
 static int vcpu_message(struct vm *vm, const struct dvmm_msg_hdr *hdr, u32 vcpu_id,
 			const void *payload, size_t len)
 {
@@ -249,12 +240,15 @@ static int vcpu_message(struct vm *vm, const struct dvmm_msg_hdr *hdr, u32 vcpu_
 		run_kick(vcpu, le32_to_cpu(kick->run_seq));
 		return 0;
 	case DVMM_MSG_VCPU_RUN:
-		if (!run_is_sound(payload, len))
+		if (!wire_run_is_sound(payload, len))
 			return -EPROTO;
-		fallthrough;
-	default:
-		return enqueue(vm, &vcpu->server, hdr, payload, len);
+		break;
+	case DVMM_MSG_VCPU_LOAD:
+		if (!wire_state_is_sound(payload, len))
+			return -EPROTO;
+		break;
 	}
+	return enqueue(vm, &vcpu->server, hdr, payload, len);
 }
 
 int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
@@ -267,10 +261,13 @@ int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 	if (from != vm->origin || !vm->slice || len < fixed_bytes(type))
 		return -EPROTO;
 	switch (type) {
+	case DVMM_MSG_SLICE_EMPTY:
+		if (!wire_empty_is_sound(payload, len))
+			return -EPROTO;
+		fallthrough;
 	case DVMM_MSG_VM_IOCTL:
 	case DVMM_MSG_MEMSLOT:
 	case DVMM_MSG_VCPU_CREATE:
-	case DVMM_MSG_SLICE_EMPTY:
 		return enqueue(vm, &vm->slice->server, hdr, payload, len);
 	case DVMM_MSG_VCPU_IOCTL:
 		return vcpu_message(vm, hdr, le32_to_cpu(ioctl->vcpu_id), payload, len);
