@@ -274,7 +274,7 @@ static int take(struct op *op, const struct proto_event *ev,
 	if (err) {
 		vm_stat(vm_of(op), take_backoffs);
 		if (take_defer(op, ev, 0))
-			vm_fail(vm_of(op), -ENOMEM, "no memory to put off a take of a page with a pin");
+			vm_fail(vm_of(op), -ENOMEM, "no memory to wait for a pinned page to go");
 		return err;
 	}
 	page->flags |= PAGE_F_TAKEN;

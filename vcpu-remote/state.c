@@ -379,13 +379,13 @@ static int set_msr(const struct real_vcpu *real, u32 index, u64 data)
 }
 
 /* A page that KVM has waited for since makes a vCPU runnable, also one that waits for its SIPI
- * when it comes back: so it shall wait for none.
+ * when it comes back: so it shall wait for none. (-EIO: the VMM has not given it the MSR.)
  */
 int state_switch_off(const struct real_vcpu *real)
 {
 	long err = set_msr(real, MSR_KVM_ASYNC_PF_EN, 0);
 
-	if (!err)
+	if (!err || err == -EIO)
 		err = stop_lapic(real);
 	return err ?: set_msr(real, MSR_IA32_APICBASE, APIC_DEFAULT_PHYS_BASE);
 }
