@@ -9,6 +9,8 @@
 #include <time.h>
 #include "internal.h"
 
+#define NO_SEQ UINT64_MAX
+
 struct events {
 	sd_event_source *source;
 	uint64_t started_ns; /* older events are history: seen by an earlier agent */
@@ -31,9 +33,10 @@ static json_t *event_to_json(struct agent *agent, const struct dvmm_event *event
 {
 	char number[16];
 	json_t *vm = event->vm_id ? json_integer(event->vm_id) : json_null();
+	json_t *seq = event->seq == NO_SEQ ? json_null() : json_integer(event->seq);
 
-	return json_pack("{s:I, s:I, s:s, s:s, s:o, s:s}",
-			 "seq", (json_int_t)event->seq,
+	return json_pack("{s:o, s:I, s:s, s:s, s:o, s:s}",
+			 "seq", seq,
 			 "time_ns", (json_int_t)event->time_ns,
 			 "event", dvmm_event_word(event->kind),
 			 "node", config_node_name(&agent->config, event->node_id, number),
@@ -74,7 +77,11 @@ static int level_of(uint32_t kind)
 	case DVMM_EVENT_LINK_LOST:
 	case DVMM_EVENT_VM_DEAD:
 	case DVMM_EVENT_SLICE_LOST:
+	case DVMM_EVENT_QUORUM_LOST:
+	case DVMM_EVENT_VM_FENCED:
 		return LOG_ERR;
+	case DVMM_EVENT_QUORUM:
+		return LOG_NOTICE;
 	default:
 		return LOG_INFO;
 	}
@@ -92,7 +99,8 @@ static void log_event(struct agent *agent, const struct dvmm_event *event)
 		.vm_id = event->vm_id,
 	};
 
-	if (event->vm_id && !dvmm_vm_next(agent->control, event->vm_id, &vm) && vm.vm_id == event->vm_id)
+	if (event->vm_id && agent->control >= 0 &&
+	    !dvmm_vm_next(agent->control, event->vm_id, &vm) && vm.vm_id == event->vm_id)
 		about.vm = vm.out_name;
 	log_with(level_of(event->kind), &about, "%s: %s", about.event, event->text);
 }
@@ -106,17 +114,24 @@ static void act_on(struct agent *agent, const struct dvmm_event *event, bool is_
 		vmms_end(agent, event->vm_id);
 }
 
-static void on_event(const struct dvmm_event *event, void *arg)
+static void publish(struct agent *agent, const struct dvmm_event *event, bool is_history)
 {
-	struct agent *agent = arg;
-	bool is_history = event->time_ns < agent->events->started_ns;
 	json_t *json = event_to_json(agent, event);
 
-	keep(agent->events, event);
+	if (agent->events)
+		keep(agent->events, event);
 	if (!is_history)
 		log_event(agent, event);
 	server_broadcast(agent, json);
 	json_decref(json);
+}
+
+static void on_event(const struct dvmm_event *event, void *arg)
+{
+	struct agent *agent = arg;
+	bool is_history = event->time_ns < agent->events->started_ns;
+
+	publish(agent, event, is_history);
 	act_on(agent, event, is_history);
 }
 
@@ -139,6 +154,20 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+void events_add(struct agent *agent, uint32_t kind, uint32_t vm_id, const char *text)
+{
+	struct dvmm_event event = {
+		.kind = kind,
+		.seq = NO_SEQ,
+		.time_ns = now_ns(),
+		.node_id = agent->config.self.id,
+		.vm_id = vm_id,
+	};
+
+	snprintf(event.text, sizeof(event.text), "%s", text);
+	publish(agent, &event, false);
 }
 
 int events_start(struct agent *agent)

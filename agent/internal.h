@@ -26,6 +26,8 @@ struct agent {
 	struct kept_vm *kept_vms;
 	struct vmm *vmms;
 	struct later *laters;
+	struct fence *fence; /* NULL: VMs may go on */
+	struct cluster_quorum quorum_said; /* by the last event about it */
 	struct cluster *cluster; /* NULL: the nodes are those of the configuration file */
 	struct metrics *metrics;
 	char local_metrics[CONFIG_PATH_SIZE]; /* what the files say, if the cluster does not */
@@ -51,6 +53,8 @@ void links_drop(struct agent *agent, uint32_t node_id, int fd); /* waits until i
 int events_start(struct agent *agent);
 void events_stop(struct agent *agent);
 json_t *events_to_json(struct agent *agent, uint32_t vm_id); /* 0 = all */
+/** events_add() - one of the agent's own */
+void events_add(struct agent *agent, uint32_t kind, uint32_t vm_id, const char *text);
 
 /* slices.c: processes of VMs of other nodes. */
 int slices_init(struct agent *agent);
@@ -129,6 +133,7 @@ void later_stop(struct agent *agent); /* waits for all of them */
 /* kept.c: VMs that wait for their VMM. */
 /** kept_add() - keep a copy of @fd, which owns the VM, until vm.take or vm.drop */
 int kept_add(struct agent *agent, uint32_t vm_id, int fd);
+void kept_drop(struct agent *agent, uint32_t vm_id); /* if it is kept: it ends */
 void kept_drop_all(struct agent *agent); /* they end */
 
 /* vmms.c: processes that took a VM of kept.c. */
@@ -138,10 +143,24 @@ void vmms_add(struct agent *agent, uint32_t vm_id, const struct ucred *peer);
 void vmms_end(struct agent *agent, uint32_t vm_id);
 void vmms_forget(struct agent *agent); /* they go on without the agent */
 
+/* fence.c: VMs of a node that is in no quorum end. */
+/** fence_start() - VMs of this node that need others end, after the cluster's time */
+void fence_start(struct agent *agent);
+/** fence_stop() - those that are left go on */
+void fence_stop(struct agent *agent);
+
+/* openers.c: processes that have the device of a VM open. */
+/** openers_signal() - returns how many there are */
+uint32_t openers_signal(const uint8_t vm_uuid[DVMM_UUID_SIZE], int signal);
+
 /* members.c: this node as one of a cluster. */
 /** members_open() - -ENOENT: in none. Errors are said on stderr */
 int members_open(struct agent *agent, const char *state);
 int members_start(struct agent *agent);
+/** members_describe() - who is in quorum with this node, or why nobody is */
+const char *members_describe(struct agent *agent, char *text, size_t size);
+/** members_may_span() - may @vm come to need other nodes? Not without quorum: request_fail() */
+bool members_may_span(struct request *request, const char *vm);
 
 /* metrics.c: counters for Prometheus, by HTTP. */
 /** metrics_start() - at agent->config.metrics, if that is not empty; instead of where it was */
@@ -153,5 +172,7 @@ void metrics_stop(struct agent *agent);
 /* vm.c */
 /** vm_find() - a VM of this node by name, UUID or id. -ENOENT or other -errno */
 int vm_find(struct agent *agent, const char *name, struct dvmm_vm_get *ret_vm);
+/** vm_needs_others() - one of this node: has it vCPUs, or homes of memory, elsewhere? */
+bool vm_needs_others(struct agent *agent, const struct dvmm_vm_get *vm);
 
 #endif

@@ -59,6 +59,14 @@ static int steal_fd(struct agent *agent, uint32_t vm_id)
 	return fd;
 }
 
+void kept_drop(struct agent *agent, uint32_t vm_id)
+{
+	int fd = steal_fd(agent, vm_id);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 void kept_drop_all(struct agent *agent)
 {
 	while (agent->kept_vms)

@@ -121,6 +121,7 @@ static int start(struct agent *agent)
 static void stop(struct agent *agent)
 {
 	metrics_stop(agent);
+	fence_stop(agent);
 	cluster_close(agent->cluster);
 	server_stop(agent);
 	later_stop(agent);

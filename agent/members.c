@@ -104,7 +104,81 @@ static int check(void *arg, const struct cluster_config *next, struct cluster_er
 	return err;
 }
 
-static const struct cluster_ops ops = { check, apply, request_of_peer };
+/* ---- quorum ---- */
+
+static void add_word(char *text, size_t size, const char *before, const char *word)
+{
+	size_t len = strlen(text);
+
+	snprintf(text + len, size - len, "%s%s", before, word);
+}
+
+const char *members_describe(struct agent *agent, char *text, size_t size)
+{
+	const struct cluster_config *config = cluster_config(agent->cluster);
+	const struct cluster_quorum *now = cluster_quorum(agent->cluster);
+	char count[48];
+
+	*text = '\0';
+	if (!now->is_known) {
+		add_word(text, size, "", "corosync does not answer");
+		return text;
+	}
+	snprintf(count, sizeof(count), "%d of %u nodes:", __builtin_popcountll(now->nodes),
+		 config->nr_members);
+	add_word(text, size, "", count);
+	for (uint32_t i = 0; i < config->nr_members; i++)
+		if (now->nodes >> config->members[i].id & 1)
+			add_word(text, size, " ", config->members[i].name);
+	return text;
+}
+
+bool members_may_span(struct request *request, const char *vm)
+{
+	struct agent *agent = request->agent;
+	char who[128];
+
+	if (!agent->cluster || !cluster_quorum(agent->cluster)->is_asked ||
+	    cluster_quorum(agent->cluster)->is_there)
+		return true;
+	request_fail(request, RPC_CONFLICT,
+		     "%s: node %s has no quorum (%s): no VM can span nodes until it is back", vm,
+		     agent->config.self.name, members_describe(agent, who, sizeof(who)));
+	return false;
+}
+
+static void say_quorum(struct agent *agent, const struct cluster_quorum *now)
+{
+	char text[DVMM_REASON_SIZE], who[DVMM_REASON_SIZE - 16], epoch[CLUSTER_EPOCH_SIZE];
+
+	members_describe(agent, who, sizeof(who));
+	if (!now->is_there && !now->is_lost) {
+		log_notice("no quorum yet: %s", who);
+		return;
+	}
+	if (now->is_there)
+		snprintf(text, sizeof(text), "%.80s; epoch %s", who, cluster_epoch(agent->cluster, epoch));
+	else
+		snprintf(text, sizeof(text), "no quorum: %s", who);
+	events_add(agent, now->is_there ? DVMM_EVENT_QUORUM : DVMM_EVENT_QUORUM_LOST, 0, text);
+}
+
+static void on_quorum(void *arg, const struct cluster_quorum *now)
+{
+	struct agent *agent = arg;
+	struct cluster_quorum *said = &agent->quorum_said;
+
+	if (now->is_asked && (now->is_there != said->is_there || now->nodes != said->nodes) &&
+	    (now->is_known || said->is_known))
+		say_quorum(agent, now);
+	*said = *now;
+	if (now->is_lost)
+		fence_start(agent);
+	else
+		fence_stop(agent);
+}
+
+static const struct cluster_ops ops = { check, apply, request_of_peer, on_quorum };
 
 int members_open(struct agent *agent, const char *state)
 {

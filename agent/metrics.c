@@ -3,7 +3,6 @@
  * an address or a Unix socket. What is counted is in include/dvmm/stat.tbl.h. It reads
  * nothing but the request line, and changes nothing.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -15,6 +14,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "bind.h"
 #include "internal.h"
 
 #define NR_STATS_MAX 256
@@ -187,6 +187,16 @@ static void put_gauge(FILE *page, const char *name, const char *help, uint64_t v
 		(unsigned long long)value);
 }
 
+static void put_quorum(const struct cluster_quorum *now, FILE *page)
+{
+	if (!now->is_asked)
+		return;
+	put_gauge(page, "dvmm_cluster_quorate", "Whether this node is in quorum", now->is_there);
+	put_gauge(page, "dvmm_cluster_quorum_nodes", "Nodes that corosync sees, with this one",
+		  __builtin_popcountll(now->nodes));
+	put_gauge(page, "dvmm_cluster_ring_seq", "Second part of the epoch", now->ring_seq);
+}
+
 static char *make_page(struct agent *agent, size_t *ret_size)
 {
 	bool is_loaded = agent->control >= 0;
@@ -203,6 +213,8 @@ static char *make_page(struct agent *agent, size_t *ret_size)
 		put_gauge(page, "dvmm_cluster_config_version",
 			  "Version of the cluster's configuration",
 			  cluster_config(agent->cluster)->version);
+	if (agent->cluster)
+		put_quorum(cluster_quorum(agent->cluster), page);
 	if (is_loaded) {
 		put_node(agent, page);
 		put_links(agent, page);
@@ -285,28 +297,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 }
 
 /* ---- where ---- */
-
-static int bind_addr(const struct dvmm_addr *addr)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(addr->port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(addr->port) };
-	int fd = socket(addr->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, err;
-
-	if (fd < 0)
-		return -errno;
-	memcpy(&in.sin_addr, addr->addr, 4);
-	memcpy(&in6.sin6_addr, addr->addr, 16);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (addr->family == AF_INET)
-		err = bind(fd, (struct sockaddr *)&in, sizeof(in));
-	else
-		err = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
-	if (!err)
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
-}
 
 static int bind_path(const char *path)
 {

@@ -117,5 +117,7 @@ json_t *method_vcpu_move(struct request *request)
 
 	if (fill_vcpu(request, &move) || fill_node(request, &move))
 		return NULL;
+	if (move.call.node_id != request->agent->config.self.id && !members_may_span(request, move.vm))
+		return NULL;
 	return request_later(request, do_move, answer, &move, sizeof(move));
 }

@@ -65,6 +65,35 @@ int vm_find(struct agent *agent, const char *name, struct dvmm_vm_get *ret_vm)
 	return ret > 0 ? 0 : ret ?: -ENOENT;
 }
 
+/* ---- whom it needs ---- */
+
+static bool has_vcpus_elsewhere(struct agent *agent, uint32_t vm_id)
+{
+	struct dvmm_vcpu_get vcpu;
+
+	for (uint32_t from = 0; !dvmm_vcpu_next(agent->control, vm_id, from, &vcpu);
+	     from = vcpu.vcpu_id + 1)
+		if (vcpu.out_node_id != agent->config.self.id)
+			return true;
+	return false;
+}
+
+static bool has_homes_elsewhere(struct agent *agent, uint32_t vm_id)
+{
+	struct dvmm_mem_get mem;
+
+	for (uint32_t from = 0; !dvmm_mem_next(agent->control, vm_id, from, &mem); from = mem.mem_id + 1)
+		if (mem.out_homed < mem.out_bytes)
+			return true;
+	return false;
+}
+
+bool vm_needs_others(struct agent *agent, const struct dvmm_vm_get *vm)
+{
+	return vm->out_origin == agent->config.self.id && vm->out_state < DVMM_VM_DEAD &&
+	       (has_vcpus_elsewhere(agent, vm->vm_id) || has_homes_elsewhere(agent, vm->vm_id));
+}
+
 /* ---- VMs ---- */
 
 /* No bound: null. Kernel modules without budgets: both null. */
@@ -610,6 +639,15 @@ static int fill_home(struct request *request, uint32_t *ret_policy)
 	return err;
 }
 
+static bool spans(struct agent *agent, const struct dvmm_vm_create *create,
+		  const struct dvmm_vcpu_place *places)
+{
+	for (uint32_t i = 0; i < create->nr_places; i++)
+		if (places[i].node_id != agent->config.self.id)
+			return true;
+	return false;
+}
+
 json_t *method_vm_create(struct request *request)
 {
 	struct dvmm_vcpu_place places[DVMM_MAX_VCPUS];
@@ -628,6 +666,8 @@ json_t *method_vm_create(struct request *request)
 	    fill_places(request, places, &create.nr_places) ||
 	    fill_budgets(request, budgets, &create.nr_budgets) ||
 	    fill_ranges(request, homes, &create.nr_homes))
+		return NULL;
+	if (spans(request->agent, &create, places) && !members_may_span(request, create.name))
 		return NULL;
 	fd = dvmm_vm_create(request->agent->control, &create);
 	if (fd < 0)

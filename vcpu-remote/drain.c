@@ -91,8 +91,6 @@ long mem_empty_ioctl(struct file *file, void *arg)
 	struct vm *vm;
 	long err;
 
-	if (args->flags)
-		return -EOPNOTSUPP;
 	if (args->reserved)
 		return -EINVAL;
 	vm = vm_find(args->vm_id);

@@ -682,8 +682,6 @@ long vcpu_move_ioctl(struct file *file, void *arg)
 	struct vm *vm;
 	long err;
 
-	if (args->flags)
-		return -EOPNOTSUPP;
 	memset(args->out_reason, 0, sizeof(args->out_reason));
 	vm = vm_find(args->vm_id);
 	if (!vm)

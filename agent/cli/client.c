@@ -202,7 +202,7 @@ static const struct {
 	{ RPC_UNREACHABLE, STATUS_UNREACHABLE },
 };
 
-static int status_of(const char *code)
+int client_status(const char *code)
 {
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (!strcmp(codes[i].code, code))
@@ -215,7 +215,7 @@ static int say_error(struct client *client, json_t *answer)
 	const char *code = RPC_FAILED, *message = "the agent gave no answer that makes sense";
 
 	json_unpack(answer, "{s:{s:s, s:s}}", "error", "code", &code, "message", &message);
-	return say(client->json_errors, status_of(code), code, message);
+	return say(client->json_errors, client_status(code), code, message);
 }
 
 static int send_line(struct client *client, json_t *request)

@@ -18,6 +18,9 @@ enum status {
 	STATUS_UNREACHABLE = 6,
 };
 
+/** client_status() - the exit status for the code of an error (agent/rpc.h); STATUS_FAILED for others */
+int client_status(const char *code);
+
 struct client;
 
 /**

@@ -149,6 +149,12 @@ static const struct column drain_columns[] = {
 	{ 0 },
 };
 
+static const struct column leave_columns[] = {
+	{ "node", "Node", LOOK_TEXT, 0 },
+	{ "left", "Has left cluster", LOOK_TEXT, 0 },
+	{ 0 },
+};
+
 static const struct column stat_columns[] = {
 	{ "object", "OBJECT", LOOK_TEXT, 0 },
 	{ "counter", "COUNTER", LOOK_TEXT, 0 },
@@ -177,6 +183,9 @@ static const struct column cluster_columns[] = {
 	{ "node", "This node", LOOK_TEXT, 0 },
 	{ "api", "Agents come to", LOOK_TEXT, 0 },
 	{ "takes_in", "Makes tokens", LOOK_TEXT, 0 },
+	{ "membership", "Membership", LOOK_TEXT, 0 },
+	{ "quorate", "Quorate", LOOK_TEXT, 0 },
+	{ "epoch", "Epoch", LOOK_TEXT, 0 },
 	{ 0 },
 };
 
@@ -185,6 +194,7 @@ static const struct column status_columns[] = {
 	{ "id", "ID", LOOK_NUMBER, 0 },
 	{ "state", "STATE", LOOK_STATE, 0 },
 	{ "version", "VERSION", LOOK_NUMBER, 0 },
+	{ "quorate", "QUORATE", LOOK_TEXT, 0 },
 	{ "address", "LINKS", LOOK_TEXT, 0 },
 	{ "api", "AGENT", LOOK_TEXT, 0 },
 	{ "reason", "REASON", LOOK_PROSE, 0 },
@@ -215,6 +225,8 @@ const struct command commands[] = {
 	{ "node", "info", "", "This node", "node.info", { NULL }, 0, node_info_columns, COMMAND_ONE },
 	{ "node", "drain", "NODE", "Make the VMs whose origin is this node do without NODE: vCPUs, homes and pages leave it",
 	  "node.drain", { "node" }, 1, drain_columns, 0 },
+	{ "node", "leave", "", "Make this node, which no VM needs, no member of its cluster any more; its agent ends",
+	  "node.leave", { NULL }, 0, leave_columns, COMMAND_ONE },
 	{ "node", "check", "", "What this host has and lacks to be a node", NULL, { NULL }, 0, NULL, 0 },
 	{ "node", "setup", "[--dry-run | --undo]", "Make this host ready, also for libvirt", NULL,
 	  { NULL }, 0, NULL, 0 },
@@ -261,7 +273,7 @@ const struct command commands[] = {
 	{ "cluster", "settings", "", "Settings of all nodes", "cluster.settings", { NULL }, 0, setting_columns, 0 },
 	{ "cluster", "set", "SETTING VALUE", "Change a setting on all nodes, or on none if one refuses it",
 	  "cluster.set", { "setting", "value" }, 2, version_columns, COMMAND_ONE },
-	{ "cluster", "remove", "NODE", "Make a node, which need not answer, no member any more", "cluster.remove",
+	{ "cluster", "remove", "NODE[,NODE...]", "Make nodes, which need not answer, no members any more", "cluster.remove",
 	  { "node" }, 1, version_columns, COMMAND_ONE },
 	{ "run", NULL, "--place 0=NODE,1-3=NODE [OPTION...] -- PROGRAM [ARG...]",
 	  "Run a KVM program as a spanning VM (dvmm run --help)", NULL, { NULL }, 0, NULL, 0 },

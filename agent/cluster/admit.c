@@ -156,7 +156,7 @@ void admit_request(struct cluster *cluster, struct session *session, json_t *par
 		return;
 	}
 	cluster->admission = admission;
-	change_start(cluster, &admission->next, NULL, on_prepared, admission);
+	change_start(cluster, &admission->next, on_prepared, admission);
 }
 
 /* ---- the end ---- */

@@ -2,7 +2,6 @@
 /* agent/cluster/api.c - takes connections of other agents: who they are, what they may ask,
  * and how much. A host without a certificate may ask to become a member, nothing else.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "../bind.h"
 #include "../log.h"
 #include "internal.h"
 
@@ -111,8 +111,8 @@ static json_t *on_version(struct cluster *cluster, const char *peer, json_t *par
 	(void)params;
 	(void)error;
 	cluster_digest(&cluster->config, digest);
-	return json_pack("{s:I, s:s}", "version", (json_int_t)cluster->config.version, "digest",
-			 digest);
+	return json_pack("{s:I, s:s, s:o}", "version", (json_int_t)cluster->config.version,
+			 "digest", digest, "quorate", quorum_to_json(cluster));
 }
 
 static json_t *on_config(struct cluster *cluster, const char *peer, json_t *params,
@@ -136,6 +136,12 @@ static const struct {
 	{ "cluster.abort", change_on_abort },
 };
 
+/* One that was removed, or has left, may have a connection still. */
+static bool is_member(const struct connection *connection)
+{
+	return cluster_member_find(&connection->api->cluster->config, connection->member);
+}
+
 static json_t *call_method(struct connection *connection, const char *name, json_t *params,
 			   struct cluster_error *error)
 {
@@ -156,7 +162,10 @@ static void on_member_request(struct connection *connection, const char *method,
 		answer_result(connection->session, result);
 	else
 		answer_error(connection->session, &error);
-	session_set_deadline(connection->session, IDLE_MS, "request");
+	if (is_member(connection))
+		session_set_deadline(connection->session, IDLE_MS, "request");
+	else
+		session_set_deadline(connection->session, GOODBYE_MS, "goodbye");
 }
 
 static void on_stranger_request(struct connection *connection, const char *method, json_t *params)
@@ -189,10 +198,15 @@ static void on_line(struct session *session, const char *text, size_t len, void 
 		answer_error(session, &error);
 		return;
 	}
-	if (*connection->member)
+	if (*connection->member && !is_member(connection)) {
+		cluster_fail(&error, RPC_DENIED, "node %s is no member of the cluster (any more)",
+			     connection->member);
+		answer_error(session, &error);
+	} else if (*connection->member) {
 		on_member_request(connection, method, params);
-	else
+	} else {
 		on_stranger_request(connection, method, params);
+	}
 	json_decref(json);
 }
 
@@ -304,20 +318,9 @@ void api_drop_strangers(struct cluster *cluster)
 
 static int listen_on(const struct dvmm_addr *addr)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(addr->port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(addr->port) };
-	int fd = socket(addr->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, err;
+	int fd = bind_addr(addr), err;
 
-	if (fd < 0)
-		return -errno;
-	memcpy(&in.sin_addr, addr->addr, 4);
-	memcpy(&in6.sin6_addr, addr->addr, 16);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (addr->family == AF_INET)
-		err = bind(fd, (struct sockaddr *)&in, sizeof(in));
-	else
-		err = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
-	if (!err && !listen(fd, 64))
+	if (fd < 0 || !listen(fd, 64))
 		return fd;
 	err = -errno;
 	close(fd);

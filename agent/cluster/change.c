@@ -24,7 +24,8 @@ struct part {
 struct change {
 	struct cluster *cluster;
 	struct cluster_config next;
-	uint32_t nr_parts, nr_waiting;
+	bool is_leaving; /* this node is not in @next */
+	uint32_t nr_parts, nr_waiting, nr_committed;
 	struct part parts[DVMM_MAX_NODES];
 	bool is_committed;
 	struct cluster_error error; /* the first one */
@@ -69,10 +70,15 @@ static int check_next(struct cluster *cluster, const struct cluster_config *next
 		return cluster_fail(error, RPC_CONFLICT,
 				    "the configuration here is version %u, not %u: try again",
 				    cluster->config.version, next->version - 1);
-	if (!cluster_member_find(next, cluster->self_name))
-		return cluster_fail(error, RPC_INVALID,
-				    "the new configuration is without this node");
-	return cluster->ops->check(cluster->arg, next, error);
+	if (cluster_member_find(next, cluster->self_name))
+		return (config_has_corosync(next) && corosync_check(error)) ?
+			       -EINVAL :
+			       cluster->ops->check(cluster->arg, next, error);
+	/* It leaves: nobody else can decide that. */
+	return strcmp(leader, cluster->self_name) ?
+		       cluster_fail(error, RPC_INVALID,
+				    "the new configuration is without this node") :
+		       0;
 }
 
 static int prepare(struct cluster *cluster, const struct cluster_config *next, const char *leader,
@@ -283,13 +289,13 @@ static void ask_all(struct change *change, const char *method, json_t *params, c
 	json_decref(params);
 }
 
-static void pick_parts(struct change *change, const char *without)
+static void pick_parts(struct change *change)
 {
 	const struct cluster_config *now = &change->cluster->config;
 
 	for (uint32_t i = 0; i < now->nr_members; i++)
 		if (strcmp(now->members[i].name, change->cluster->self_name) &&
-		    (!without || strcmp(now->members[i].name, without)))
+		    cluster_member_find(&change->next, now->members[i].name))
 			change->parts[change->nr_parts++].member = now->members[i];
 }
 
@@ -309,8 +315,8 @@ static int make_change(struct cluster *cluster, const struct cluster_config *nex
 	return cluster_fail(error, RPC_FAILED, "out of memory");
 }
 
-void change_start(struct cluster *cluster, const struct cluster_config *next, const char *without,
-		  cluster_done *done, void *arg)
+void change_start(struct cluster *cluster, const struct cluster_config *next, cluster_done *done,
+		  void *arg)
 {
 	struct cluster_error error = { 0 };
 	struct change *change;
@@ -322,9 +328,10 @@ void change_start(struct cluster *cluster, const struct cluster_config *next, co
 	change = cluster->change;
 	change->cluster = cluster;
 	change->next = *next;
+	change->is_leaving = !cluster_member_find(next, cluster->self_name);
 	change->done = done;
 	change->arg = arg;
-	pick_parts(change, without);
+	pick_parts(change);
 	if (!change->nr_parts) {
 		say_done(change);
 		return;
@@ -336,13 +343,19 @@ void change_start(struct cluster *cluster, const struct cluster_config *next, co
 /* It is decided: a node that fails now has it later, from the others. */
 static void end_commit(struct change *change)
 {
-	struct cluster_error none = { 0 };
+	struct cluster_error error = { 0 };
 	json_t *result = json_pack("{s:I}", "version", (json_int_t)change->next.version);
 	cluster_done *done = change->done;
 	void *arg = change->arg;
 
+	/* One other that has it is enough: the rest has it from that one. */
+	if (change->is_leaving && change->nr_parts && !change->nr_committed) {
+		cluster_fail(&error, RPC_UNREACHABLE,
+			     "no other node has confirmed it: see dvmm cluster list on one of them");
+		quorum_apply(change->cluster);
+	}
 	free_change(change);
-	done(arg, result, &none);
+	done(arg, error.code ? NULL : result, &error);
 	json_decref(result);
 }
 
@@ -353,6 +366,7 @@ static void on_committed(void *arg, json_t *result, const struct cluster_error *
 
 	call_free(part->call);
 	part->call = NULL;
+	change->nr_committed += !!result;
 	if (!result)
 		log_warning("node %s will have to catch up: %s", part->member.name, error->why);
 	if (!--change->nr_waiting)
@@ -366,8 +380,15 @@ void change_commit(struct cluster *cluster, cluster_done *done, void *arg)
 
 	change->done = done;
 	change->arg = arg;
-	/* Before the others: as long as this node has not got it, it can still be taken back. */
-	err = cluster_install(cluster, &change->next);
+	/* Before the others: as long as this node has not got it, it can still be taken back.
+	 * A node that leaves has no use for it; it says goodbye to quorum first, which the others
+	 * would lose for a moment if they had to drop it.
+	 */
+	err = change->is_leaving ? 0 : cluster_install(cluster, &change->next);
+	if (change->is_leaving) {
+		quorum_stop(cluster);
+		corosync_stop(cluster);
+	}
 	if (err) {
 		cluster_fail(&change->error, RPC_FAILED, "cannot keep the configuration: %s",
 			     strerror(-err));

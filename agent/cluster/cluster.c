@@ -101,13 +101,15 @@ int cluster_open(const char *dir, sd_event *loop, const struct cluster_ops *ops,
 
 int cluster_start(struct cluster *cluster)
 {
-	return api_start(cluster) ?: catch_up_start(cluster);
+	return api_start(cluster) ?: catch_up_start(cluster) ?: quorum_start(cluster);
 }
 
 void cluster_close(struct cluster *cluster)
 {
 	if (!cluster)
 		return;
+	quorum_stop(cluster);
+	corosync_forget(cluster);
 	catch_up_stop(cluster);
 	api_stop(cluster);
 	change_free(cluster);
@@ -160,6 +162,7 @@ int cluster_install(struct cluster *cluster, const struct cluster_config *next)
 	find_self(cluster);
 	api_drop_strangers(cluster);
 	cluster->ops->apply(cluster->arg, &cluster->config);
+	quorum_apply(cluster);
 	return 0;
 }
 
@@ -190,8 +193,8 @@ static void commit_order(void *arg, json_t *result, const struct cluster_error *
 		end_order(arg, NULL, error);
 }
 
-static void start_order(struct cluster *cluster, struct cluster_config *next, const char *without,
-			cluster_done *done, void *arg)
+static void start_order(struct cluster *cluster, struct cluster_config *next, cluster_done *done,
+			void *arg)
 {
 	struct order *order = malloc(sizeof(*order));
 
@@ -199,7 +202,7 @@ static void start_order(struct cluster *cluster, struct cluster_config *next, co
 		abort();
 	*order = (struct order){ cluster, done, arg };
 	next->version++;
-	change_start(cluster, next, without, commit_order, order);
+	change_start(cluster, next, commit_order, order);
 }
 
 void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done,
@@ -211,37 +214,89 @@ void cluster_set(struct cluster *cluster, const char *name, const char *value, c
 	if (cluster_change_setting(&next, name, value, &error))
 		done(arg, NULL, &error);
 	else
-		start_order(cluster, &next, NULL, done, arg);
+		start_order(cluster, &next, done, arg);
 }
 
-void cluster_remove(struct cluster *cluster, const char *node, cluster_done *done, void *arg)
+static int drop_one(struct cluster *cluster, const char *node, struct cluster_config *next,
+		    struct cluster_error *error)
+{
+	if (!strcmp(node, cluster->self_name))
+		return cluster_fail(
+			error, RPC_CONFLICT,
+			"%s: a node does not remove itself: dvmm node leave, or ask another one",
+			node);
+	return cluster_drop(next, node, error);
+}
+
+static int drop_all(struct cluster *cluster, const char *nodes, struct cluster_config *next,
+		    struct cluster_error *error)
+{
+	char *copy = strdup(nodes), *rest = copy, *node;
+	int err = copy ? 0 : cluster_fail(error, RPC_FAILED, "out of memory");
+
+	while (!err && (node = strsep(&rest, ",")))
+		err = drop_one(cluster, node, next, error);
+	free(copy);
+	return err;
+}
+
+void cluster_remove(struct cluster *cluster, const char *nodes, cluster_done *done, void *arg)
 {
 	struct cluster_config next = cluster->config;
 	struct cluster_error error = { 0 };
 
-	if (!strcmp(node, cluster->self_name))
-		cluster_fail(&error, RPC_CONFLICT,
-			     "%s: a node cannot remove itself: ask another one", node);
+	if (drop_all(cluster, nodes, &next, &error))
+		done(arg, NULL, &error);
 	else
-		cluster_drop(&next, node, &error);
+		start_order(cluster, &next, done, arg);
+}
+
+static int check_leave(struct cluster *cluster, struct cluster_error *error)
+{
+	const struct cluster_config *config = &cluster->config;
+
+	if (config->nr_members > 1 && store_has(cluster->dir, FILE_CA_KEY))
+		return cluster_fail(
+			error, RPC_CONFLICT,
+			"this node has the CA's key, without which the cluster takes in no more hosts: "
+			"move %s/" FILE_CA_KEY " to another node first", cluster->dir);
+	return 0;
+}
+
+void cluster_leave(struct cluster *cluster, cluster_done *done, void *arg)
+{
+	struct cluster_config next = cluster->config;
+	struct cluster_error error = { 0 };
+
+	if (!check_leave(cluster, &error))
+		cluster_drop(&next, cluster->self_name, &error);
 	if (error.code)
 		done(arg, NULL, &error);
 	else
-		start_order(cluster, &next, node, done, arg);
+		start_order(cluster, &next, done, arg);
+}
+
+int cluster_forget(struct cluster *cluster)
+{
+	cluster->is_member = false;
+	catch_up_stop(cluster);
+	return store_remove(cluster->dir);
 }
 
 /* ---- answers ---- */
 
 json_t *cluster_info(struct cluster *cluster)
 {
-	char uuid[DVMM_UUID_TEXT_SIZE], api[DVMM_ADDR_TEXT_SIZE];
+	char uuid[DVMM_UUID_TEXT_SIZE], api[DVMM_ADDR_TEXT_SIZE], epoch[CLUSTER_EPOCH_SIZE];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b}", "cluster", cluster->config.name,
-			 "uuid", dvmm_uuid_format(cluster->config.uuid, uuid), "node",
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:s?}", "cluster",
+			 cluster->config.name, "uuid", dvmm_uuid_format(cluster->config.uuid, uuid), "node",
 			 cluster->self_name, "api", dvmm_addr_format(&cluster->self.api, api),
 			 "version", (json_int_t)cluster->config.version, "nodes",
 			 (json_int_t)cluster->config.nr_members, "takes_in",
-			 store_has(cluster->dir, FILE_CA_KEY));
+			 store_has(cluster->dir, FILE_CA_KEY), "membership",
+			 config_has_corosync(&cluster->config) ? "corosync" : "static", "quorate",
+			 quorum_to_json(cluster), "epoch", cluster_epoch(cluster, epoch));
 }
 
 json_t *cluster_settings(const struct cluster *cluster)

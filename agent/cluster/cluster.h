@@ -40,6 +40,8 @@ struct cluster_member {
 enum cluster_setting {
 	CLUSTER_LOST_AFTER_MS,
 	CLUSTER_METRICS,
+	CLUSTER_MEMBERSHIP,
+	CLUSTER_FENCE_AFTER_MS,
 	NR_CLUSTER_SETTINGS,
 };
 
@@ -68,15 +70,33 @@ struct cluster_error {
 };
 
 /**
+ * struct cluster_quorum - what corosync says; with static membership nothing
+ * @is_asked: membership is corosync's
+ * @is_known: it answers
+ * @is_there: more than half of all nodes are with this one
+ * @is_lost: it is not there, but was, or may have been before the agent started
+ * @nodes: bit n = node n is with this one
+ * @ring_node, @ring_seq: name that set of nodes: the epoch, on all of them
+ */
+struct cluster_quorum {
+	bool is_asked, is_known, is_there, is_lost;
+	uint64_t nodes;
+	uint32_t ring_node;
+	uint64_t ring_seq;
+};
+
+/**
  * struct cluster_ops - what the service asks of the agent
  * @check: may this node have @next? Fills in @error if not
  * @apply: @next is in force, also on the other nodes
  * @call: a member calls a method of the agent. NULL after filling in @error
+ * @quorum: corosync says something else than before
  */
 struct cluster_ops {
 	int (*check)(void *arg, const struct cluster_config *next, struct cluster_error *error);
 	void (*apply)(void *arg, const struct cluster_config *next);
 	json_t *(*call)(void *arg, const char *method, json_t *params, struct cluster_error *error);
+	void (*quorum)(void *arg, const struct cluster_quorum *now);
 };
 
 struct cluster;
@@ -97,8 +117,15 @@ void cluster_close(struct cluster *cluster);
 
 const struct cluster_config *cluster_config(const struct cluster *cluster);
 const struct cluster_member *cluster_self(const struct cluster *cluster);
+const struct cluster_quorum *cluster_quorum(const struct cluster *cluster);
+#define CLUSTER_EPOCH_SIZE 32
+/** cluster_epoch() - as corosync-quorumtool shows it; NULL: there is none */
+const char *cluster_epoch(const struct cluster *cluster, char text[CLUSTER_EPOCH_SIZE]);
 /** cluster_load_key() - the key of links. -errno */
 int cluster_load_key(const struct cluster *cluster, uint8_t ret_key[DVMM_KEY_SIZE]);
+/** cluster_fail() - fill in an error; returns -EINVAL to return */
+__attribute__((format(printf, 3, 4)))
+int cluster_fail(struct cluster_error *error, const char *code, const char *format, ...);
 
 /**
  * cluster_done - the end of what took some time
@@ -110,8 +137,16 @@ typedef void cluster_done(void *arg, json_t *result, const struct cluster_error 
 /** cluster_set() - change a setting on all nodes, or on none */
 void cluster_set(struct cluster *cluster, const char *name, const char *value, cluster_done *done,
 		 void *arg);
-/** cluster_remove() - a node is no member any more; it is not asked */
-void cluster_remove(struct cluster *cluster, const char *node, cluster_done *done, void *arg);
+/** cluster_remove() - nodes ("n2" or "n2,n3") are no members any more; they are not asked */
+void cluster_remove(struct cluster *cluster, const char *nodes, cluster_done *done, void *arg);
+/**
+ * cluster_leave() - this node is no member any more, and all others know it
+ *
+ * @done then calls cluster_forget(), and ends.
+ */
+void cluster_leave(struct cluster *cluster, cluster_done *done, void *arg);
+/** cluster_forget() - remove the state folder: this host may join a cluster again. -errno */
+int cluster_forget(struct cluster *cluster);
 /** cluster_status() - a row for each node: does it answer, and with which version? */
 void cluster_status(struct cluster *cluster, cluster_done *done, void *arg);
 /** cluster_call() - call a method of another node's agent */

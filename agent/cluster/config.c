@@ -11,13 +11,29 @@
 
 #define LOST_AFTER_MIN_MS 1000
 #define LOST_AFTER_MAX_MS 600000
+#define FENCE_AFTER_MAX_MS 600000
 
 /* ---- settings ---- */
 
+static bool is_number(const char *value, int min, int max)
+{
+	return *value && strspn(value, "0123456789") == strlen(value) && strlen(value) < 7 &&
+	       atoi(value) >= min && atoi(value) <= max;
+}
+
 static bool is_lost_after(const char *value)
 {
-	return strspn(value, "0123456789") == strlen(value) && strlen(value) < 7 &&
-	       atoi(value) >= LOST_AFTER_MIN_MS && atoi(value) <= LOST_AFTER_MAX_MS;
+	return is_number(value, LOST_AFTER_MIN_MS, LOST_AFTER_MAX_MS);
+}
+
+static bool is_fence_after(const char *value)
+{
+	return is_number(value, 0, FENCE_AFTER_MAX_MS);
+}
+
+static bool is_membership(const char *value)
+{
+	return !strcmp(value, "static") || !strcmp(value, "corosync");
 }
 
 /* ":9471" is that port of each node's own address. */
@@ -40,6 +56,10 @@ static const struct {
 				    "Silence of a link, in ms, after which its node is lost (10000); for links made from then on" },
 	[CLUSTER_METRICS] = { "metrics", is_metrics, "ADDRESS:PORT, :PORT or an absolute path",
 			      "Where agents answer Prometheus: ADDRESS:PORT, :PORT of each node's own address, or a socket (nowhere)" },
+	[CLUSTER_MEMBERSHIP] = { "membership", is_membership, "static or corosync",
+				 "Who says which nodes are there: people (static), or corosync, by quorum" },
+	[CLUSTER_FENCE_AFTER_MS] = { "fence-after-ms", is_fence_after, "0 to 600000",
+				     "Time without quorum, in ms, after which a node ends its spanning VMs (5000)" },
 };
 
 const char *cluster_setting_name(enum cluster_setting setting)

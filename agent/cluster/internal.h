@@ -5,6 +5,7 @@
 
 #include <gnutls/gnutls.h>
 #include <stdio.h>
+#include <string.h>
 #include "../rpc.h"
 #include "cluster.h"
 #include "session.h"
@@ -21,12 +22,6 @@
 #define FILE_CERT "node.crt"
 #define FILE_CERT_KEY "node.key"
 #define FILE_TOKENS "tokens.json"
-
-/* ---- error.c ---- */
-
-/** cluster_fail() - fill in an error; returns -EINVAL to return */
-__attribute__((format(printf, 3, 4)))
-int cluster_fail(struct cluster_error *error, const char *code, const char *format, ...);
 
 /* ---- config.c: pure ---- */
 
@@ -170,7 +165,7 @@ struct cluster {
 	struct cluster_config config;
 	char self_name[DVMM_NAME_SIZE];
 	struct cluster_member self;
-	bool is_member; /* false: it was removed */
+	bool is_member; /* false: it was removed, or has left */
 	gnutls_certificate_credentials_t credentials;
 	struct tokens *tokens;
 	struct api *api;
@@ -179,15 +174,19 @@ struct cluster {
 	struct change *change; /* that this node leads */
 	struct admission *admission;
 	struct catch_up *catch_up;
+	struct corosync *corosync;
+	struct quorum *quorum;
 };
 
 /** cluster_install() - @next is the configuration from now on. -errno: it is not */
 int cluster_install(struct cluster *cluster, const struct cluster_config *next);
 
-/* change.c: one configuration after another, on all nodes or on none. */
-/** change_start() - ask all but @without whether they can have @next */
-void change_start(struct cluster *cluster, const struct cluster_config *next, const char *without,
-		  cluster_done *done, void *arg);
+/* change.c: one configuration after another, on all nodes or on none. One that is without this
+ * node, which leads it, is for the others.
+ */
+/** change_start() - ask all that are in @next whether they can have it */
+void change_start(struct cluster *cluster, const struct cluster_config *next, cluster_done *done,
+		  void *arg);
 /** change_commit() - after the done of change_start() said yes */
 void change_commit(struct cluster *cluster, cluster_done *done, void *arg);
 /** change_abort() - instead of it */
@@ -203,6 +202,44 @@ json_t *change_on_abort(struct cluster *cluster, const char *leader, json_t *par
 /* catchup.c: a node that was away asks what it has missed. */
 int catch_up_start(struct cluster *cluster);
 void catch_up_stop(struct cluster *cluster);
+
+/* installed.c */
+#define COROSYNC_PROGRAM "/usr/sbin/corosync"
+#define COROSYNC_TOOL "/usr/sbin/corosync-cfgtool"
+/** corosync_check() - can it run on this host? Fills in @error if not */
+int corosync_check(struct cluster_error *error);
+
+/* corosync.c: the daemon, with a configuration of ours. */
+/** corosync_write() - its configuration is the cluster's; when it runs it hears of a change */
+void corosync_write(struct cluster *cluster);
+/** corosync_start() - it should run; called now and then until it answers */
+void corosync_start(struct cluster *cluster);
+void corosync_reload(struct cluster *cluster);
+/** corosync_stop() - it ends, and its files are removed. Takes up to 5 s */
+void corosync_stop(struct cluster *cluster);
+/** corosync_forget() - it goes on without the agent */
+void corosync_forget(struct cluster *cluster);
+#define COROSYNC_NAME_SIZE (DVMM_UUID_TEXT_SIZE + 8)
+/** corosync_name() - of its cluster */
+const char *corosync_name(const struct cluster_config *config, char text[COROSYNC_NAME_SIZE]);
+/** corosync_id() - its number of a node; 0 is none */
+static inline uint32_t corosync_id(uint32_t node_id)
+{
+	return node_id ? node_id : DVMM_MAX_NODES;
+}
+
+/* quorum.c: what the daemon says. */
+static inline bool config_has_corosync(const struct cluster_config *config)
+{
+	return !strcmp(config->settings[CLUSTER_MEMBERSHIP], "corosync");
+}
+
+int quorum_start(struct cluster *cluster);
+/** quorum_apply() - the configuration is another one */
+void quorum_apply(struct cluster *cluster);
+void quorum_stop(struct cluster *cluster);
+/** quorum_to_json() - true, false, or null: nobody is asked */
+json_t *quorum_to_json(const struct cluster *cluster);
 
 /* api.c: what comes in. */
 int api_start(struct cluster *cluster);

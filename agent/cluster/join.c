@@ -95,22 +95,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct {
-	const char *code;
-	int status;
-} codes[] = {
-	{ RPC_INVALID, STATUS_USAGE },	   { RPC_NOT_FOUND, STATUS_NOT_FOUND },
-	{ RPC_CONFLICT, STATUS_CONFLICT }, { RPC_DENIED, STATUS_DENIED },
-	{ RPC_UNREACHABLE, STATUS_UNREACHABLE },
-};
-
 static int say(const struct cluster_error *error)
 {
 	fprintf(stderr, "dvmm: %s\n", error->why);
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		if (error->code && !strcmp(error->code, codes[i].code))
-			return codes[i].status;
-	return STATUS_FAILED;
+	return client_status(error->code ? error->code : RPC_FAILED);
 }
 
 /* ---- this node ---- */
@@ -365,7 +353,8 @@ static int check_offer(struct joining *joining, json_t *offer, const char **ret_
 	char digits[2 * DVMM_KEY_SIZE + 1];
 
 	if (cluster_config_parse(json_object_get(offer, "config"), &joining->config,
-				 &joining->error))
+				 &joining->error) ||
+	    (config_has_corosync(&joining->config) && corosync_check(&joining->error)))
 		return -EINVAL;
 	if (json_unpack(offer, "{s:s, s:s}", "cert", ret_cert, "key", ret_key))
 		return cluster_fail(&joining->error, RPC_FAILED,

@@ -72,14 +72,14 @@ void cluster_call(struct cluster *cluster, const char *node, const char *method,
 /* ---- all nodes ---- */
 
 static json_t *row_of(const struct cluster_member *member, const char *state, json_t *version,
-		      const char *reason)
+		      json_t *quorate)
 {
 	char addr[DVMM_ADDR_TEXT_SIZE], api[DVMM_ADDR_TEXT_SIZE];
 
-	return json_pack("{s:s, s:i, s:s, s:O, s:s, s:s, s:s}", "node", member->name, "id",
+	return json_pack("{s:s, s:i, s:s, s:O, s:o, s:s, s:s, s:s}", "node", member->name, "id",
 			 member->id, "state", state, "version", version ? version : json_null(),
-			 "address", dvmm_addr_format(&member->addr, addr), "api",
-			 dvmm_addr_format(&member->api, api), "reason", reason);
+			 "quorate", quorate, "address", dvmm_addr_format(&member->addr, addr), "api",
+			 dvmm_addr_format(&member->api, api), "reason", "");
 }
 
 static void end_survey(struct survey *survey)
@@ -109,10 +109,12 @@ static void on_version(void *arg, json_t *result, const struct cluster_error *er
 	json_t *row = find_row(survey, question->node);
 
 	json_object_set_new(row, "state", json_string(result ? "up" : "down"));
-	if (result)
+	if (result) {
 		json_object_set(row, "version", json_object_get(result, "version"));
-	else
+		json_object_set(row, "quorate", json_object_get(result, "quorate") ?: json_null());
+	} else {
 		json_object_set_new(row, "reason", json_string(error->why));
+	}
 	free_question(question);
 	if (!--survey->nr_waiting)
 		end_survey(survey);
@@ -140,7 +142,9 @@ void cluster_status(struct cluster *cluster, cluster_done *done, void *arg)
 
 		json_array_append_new(survey->rows,
 				      row_of(&config->members[i], is_self ? "self" : "?",
-					     is_self ? version : NULL, ""));
+					     is_self ? version : NULL,
+					     is_self ? quorum_to_json(cluster) :
+						       json_null()));
 		if (is_self)
 			survey->nr_waiting--;
 	}

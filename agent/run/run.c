@@ -376,7 +376,7 @@ static void on_events(struct run *run)
 
 	while ((event = client_next_event(run->events, false))) {
 		if (!json_unpack(event, "{s:s, s:I, s:s}", "event", &kind, "vm", &vm, "text", &text) &&
-		    vm == run->vm_id && !strcmp(kind, "vm-dead"))
+		    vm == run->vm_id && (!strcmp(kind, "vm-dead") || !strcmp(kind, "vm-fenced")))
 			on_death(run, text);
 		json_decref(event);
 	}
@@ -426,6 +426,7 @@ static void ask_for_death(struct run *run)
 {
 	char reason[DVMM_REASON_SIZE];
 
+	on_events(run);
 	if (!run->death_said && client_is_open(run->events) && is_dead(run, reason))
 		on_death(run, reason);
 }

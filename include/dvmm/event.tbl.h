@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* include/dvmm/event.tbl.h - events of read() on the control fd.
+/* include/dvmm/event.tbl.h - events of read() on the control fd, and from 48 on of the agent.
  * EVENT(name, number, command line word, what it means)
  */
 EVENT(LINK_UP, 1, "link-up", "A link to a node is up")
@@ -18,3 +18,6 @@ EVENT(VCPU_MOVED, 22, "vcpu-moved", "A vCPU lives on another node from now on; t
 EVENT(SLICE_WANTED, 32, "slice-wanted", "Another node wants a slice process here")
 EVENT(SLICE_UP, 33, "slice-up", "A slice serves")
 EVENT(SLICE_LOST, 34, "slice-lost", "A slice process ended while its VM ran")
+EVENT(QUORUM, 48, "quorum", "This node is in quorum, with the nodes in the text")
+EVENT(QUORUM_LOST, 49, "quorum-lost", "This node is in no quorum; its VMs that need other nodes end in time")
+EVENT(VM_FENCED, 50, "vm-fenced", "A VM is ended because its node is in no quorum")

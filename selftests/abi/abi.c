@@ -510,8 +510,6 @@ static void check_move(unsigned int vm)
 	report(strstr(arg.out_reason, "has not created vCPU 0") != NULL, "vcpu_move", "says_why");
 	arg.vcpu_id = 4000000000U;
 	expect("vcpu_move", "vcpu_beyond_all", ENOENT, try(control, DVMM_VCPU_MOVE, &arg));
-	arg.flags = 1;
-	expect("vcpu_move", "flags", EOPNOTSUPP, try(control, DVMM_VCPU_MOVE, &arg));
 }
 
 static int empty(unsigned int vm, unsigned int node, unsigned int timeout_ms)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled | seen | homes]]]."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -306,9 +307,9 @@ def traced(bed):
         trace.begin(node.host)
     nodes[0].ask("fill 5", 120)
     nodes[1].ask("verify 5", 120)
-    name = f"{BUILD}/traces/fill-and-verify.trace"
+    name = f"{BUILD}/traces/fill-and-verify.trace.gz"
     trace.compare([trace.end(node.host) for node in nodes], name)
-    with open(name, encoding="utf-8") as file:
+    with gzip.open(name, "rt", encoding="utf-8") as file:
         lines = [line.split() for line in file]
     writers = [words[1] for words in lines if words[0] == "w"]
     readers = [words[1] for words in lines if words[0] == "r"]

@@ -17,7 +17,8 @@ ROOT = f"{WORK}/root"
 NAMES = ["dvmm-agent", "dvmm-client", "dvmm-dkms", "libdvmm-dev", "libdvmm0"]
 # What the packages depend on, so that the cached system needs no network later.
 IN_BASE = ["dkms", "linux-headers-amd64", "linux-headers-6.12-amd64", "libc6-dev", "pkg-config", "iproute2", "kmod",
-           "libgnutls30", "libinih1", "libjansson4", "libmicrohttpd12", "libsmartcols1", "libsystemd0", "libxml2", "systemd"]
+           "libcmap4", "libgnutls30", "libinih1", "libjansson4", "libmicrohttpd12", "libquorum5", "libsmartcols1", "libsystemd0",
+           "libxml2", "systemd"]
 NEEDED = ["debootstrap", "dpkg-buildpackage", "dh", "dh_dkms", "lintian"]
 
 

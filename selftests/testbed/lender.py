@@ -37,14 +37,6 @@ def ends_with_the_page(cluster):
     cluster.wait_vm_gone(guest.host)
 
 
-def lender_is_back(cluster):
-    lender = cluster.bed.hosts[1]
-    lender.power_on()
-    lender.wait_ready()
-    cluster.node_up(lender, 2).check(120)
-    cluster.wait_links(90)
-
-
 def main(kernel):
     tap = Tap()
     with Testbed(hosts=2, kernel=kernel) as bed:
@@ -53,7 +45,7 @@ def main(kernel):
         with tap.case(f"guest_goes_on_without_its_lender ({kernel})"):
             goes_on(cluster)
         with tap.case(f"lost_page_ends_the_vm_with_its_guest_address ({kernel})"):
-            lender_is_back(cluster)
+            cluster.come_back(bed.hosts[1])
             ends_with_the_page(cluster)
         with tap.case(f"survivor_unloads_cleanly ({kernel})"):
             cluster.down()

@@ -86,7 +86,7 @@ def fills_and_verifies(cluster, guest, guest_mib, budget_mib):
     assert size > budget_mib, f"{size} MiB are filled: one host could hold them"
     for phase in ("written", "read backwards", "read scattered"):
         for vcpu in (0, 1):
-            wait_telling(cluster, guest, rf"touchall: {phase} by vCPU {vcpu}", 300)
+            wait_telling(cluster, guest, rf"touchall: {phase} by vCPU {vcpu}", 900)
         print("#", guest.wait(rf"touchall: {phase}: .*", 60)[0], flush=True)
         within_budget(cluster, budget_mib)
     guest.wait("touchall: 0 pages wrong", 60)
@@ -108,12 +108,12 @@ def copies_given_back(cluster, host, before, seconds=60):
 def gives_copies_back(cluster, guest, host):
     """Without a budget copies pile up, until the host takes its memory back."""
     assert budget(cluster, host, "none")["budget_bytes"] is None
-    guest.wait("touchall: 0 pages wrong", 400)
+    guest.wait("touchall: 0 pages wrong", 900)
     before = stats(cluster, host)["puts_shared"]
     host.start(HOG.format(max(meminfo(host, "MemAvailable") - 8, 1))).wait(120)
     print(f"# {host}: {host.run('df -m /dev/shm | tail -1').split()[2]} MiB taken, free {meminfo(host, 'MemAvailable')} MiB")
     print(f"# {host}: {copies_given_back(cluster, host, before)} copies given back", flush=True)
-    guest.wait("touchall: 0 pages wrong", 400)
+    guest.wait("touchall: 0 pages wrong", 900)
     no_oom(cluster.bed)
     host.run("rm /dev/shm/hog")
 
@@ -131,7 +131,7 @@ def main(*words):
         # More memory than the host has: QEMU is told not to reserve it.
         guest = cluster.start_guest(
             1, 1, name="pooled", test=TESTS, mem=f"{guest_mib}M", home="interleave", show="-v" in sys.argv,
-            budget=f"n1={budget_mib}M,n2={budget_mib}M", append="dvmm.limit=900",
+            budget=f"n1={budget_mib}M,n2={budget_mib}M", append="dvmm.limit=3600",
             options=f"-object memory-backend-ram,id=ram,size={guest_mib}M,reserve=off -machine memory-backend=ram")
         with tap.case(f"guest_of_{guest_mib}_mib_on_two_hosts_of_{host_mib}_mib ({kernel})"):
             try:
@@ -142,7 +142,7 @@ def main(*words):
         with tap.case(f"host_short_of_memory_gets_copies_back_from_a_guest ({kernel})"):
             gives_copies_back(cluster, guest, bed.hosts[1])
         with tap.case(f"guest_ends_well ({kernel})"):
-            guest.finish("touchall", "memcheck", timeout=600)
+            guest.finish("touchall", "memcheck", timeout=900)
             for host in bed.hosts:
                 cluster.wait_vm_gone(host)
         with tap.case(f"modules_unload_and_nothing_is_left ({kernel})"):

@@ -2,11 +2,15 @@
 /* selftests/unit/fake_kernel.c - plays lib/control.c for the test of the agent: node n1 of
  * n1..n3, a link that is up and one that is refused, VM 65537 "old" of this node, whatever
  * VMs are created, and events from a FIFO ($DVMM_FAKE), a line each: KIND NODE VM TEXT.
+ * A VM named "alone" needs no other node.
+ * With $DVMM_FAKE_ENDS VMs and links end when the fd that owns them is closed. While $DVMM_FAKE.held is
+ * there, "old" is a VM of n1 that runs and has memory on each node.
  * And the journal: entries go to $DVMM_FAKE_JOURNAL, a field a line, an empty line after each.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +29,27 @@ static uint32_t nr_links;
 static struct dvmm_vm_create vms[16] = { { .name = "old", .out_vm_id = FIRST_ID, .uuid = { 0xaa } } };
 static struct dvmm_vcpu_place places[DVMM_MAX_VCPUS];
 static uint32_t nr_vms = 1, nr_places;
+/* Of pipes of which the owner of a VM or a link has the other end; 0: it never ends. */
+static int vm_ends[16], link_ends[DVMM_MAX_NODES];
+
+static int make_owner(const char *name, int *end)
+{
+	int pipe_fds[2];
+
+	if (!getenv("DVMM_FAKE_ENDS") || pipe2(pipe_fds, O_CLOEXEC))
+		return memfd_create(name, MFD_CLOEXEC);
+	if (*end)
+		close(*end);
+	*end = pipe_fds[0];
+	return pipe_fds[1];
+}
+
+static int has_ended(int end)
+{
+	struct pollfd fd = { .fd = end };
+
+	return end && poll(&fd, 1, 0) == 1 && fd.revents & POLLHUP;
+}
 
 int dvmm_control_open(int flags)
 {
@@ -67,13 +92,13 @@ int dvmm_link_add(int control, struct dvmm_link_add *add)
 	links[add->node_id] = *add;
 	links[add->node_id].size = sizeof(*add);
 	nr_links++;
-	return memfd_create("link", MFD_CLOEXEC);
+	return make_owner("link", &link_ends[add->node_id]);
 }
 
 int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
 {
 	(void)control;
-	if (!links[node_id].size)
+	if (!links[node_id].size || has_ended(link_ends[node_id]))
 		return -ENOENT;
 	memset(ret_link, 0, sizeof(*ret_link));
 	ret_link->node_id = node_id;
@@ -83,6 +108,14 @@ int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
 	ret_link->out_clock_offset = -77;
 	strcpy(ret_link->out_reason, node_id == 2 ? "" : "wrong cluster key");
 	return 0;
+}
+
+static int old_is_held(void)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s.held", getenv("DVMM_FAKE"));
+	return !access(path, F_OK);
 }
 
 int dvmm_vm_create(int control, struct dvmm_vm_create *create)
@@ -100,7 +133,7 @@ int dvmm_vm_create(int control, struct dvmm_vm_create *create)
 	}
 	memcpy(places, (void *)(uintptr_t)create->places, nr_places * sizeof(places[0]));
 	create->out_vm_id = FIRST_ID + nr_vms;
-	create->out_fd = memfd_create("vm", MFD_CLOEXEC);
+	create->out_fd = make_owner("vm", &vm_ends[nr_vms]);
 	vms[nr_vms++] = *create;
 	return create->out_fd;
 }
@@ -118,12 +151,14 @@ int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 	uint32_t i = from <= FIRST_ID ? 0 : from - FIRST_ID;
 
 	(void)control;
+	while (i < nr_vms && has_ended(vm_ends[i]))
+		i++;
 	if (i >= nr_vms)
 		return -ENOENT;
 	memset(ret_vm, 0, sizeof(*ret_vm));
 	ret_vm->vm_id = vms[i].out_vm_id;
-	ret_vm->out_origin = 1;
-	ret_vm->out_state = i ? DVMM_VM_DEFINED : DVMM_VM_DEAD;
+	ret_vm->out_origin = i ? node.node_id : 1;
+	ret_vm->out_state = i ? DVMM_VM_DEFINED : old_is_held() ? DVMM_VM_RUNNING : DVMM_VM_DEAD;
 	ret_vm->out_mem_bytes = 1 << 30;
 	memcpy(ret_vm->out_uuid, vms[i].uuid, DVMM_UUID_SIZE);
 	strcpy(ret_vm->out_name, vms[i].name);
@@ -131,10 +166,15 @@ int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 	return 0;
 }
 
+static int is_alone(uint32_t vm_id)
+{
+	return !strcmp(vms[vm_id - FIRST_ID].name, "alone");
+}
+
 int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_get *ret_vcpu)
 {
 	(void)control;
-	if (vm_id == FIRST_ID || from >= nr_places)
+	if (vm_id == FIRST_ID || from >= nr_places || is_alone(vm_id))
 		return -ENOENT;
 	memset(ret_vcpu, 0, sizeof(*ret_vcpu));
 	ret_vcpu->vcpu_id = places[from].vcpu_id;
@@ -147,13 +187,14 @@ int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_
 int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_get *ret_mem)
 {
 	(void)control;
-	(void)vm_id;
 	if (from > 3)
 		return -ENOENT;
 	memset(ret_mem, 0, sizeof(*ret_mem));
 	ret_mem->mem_id = 3;
 	ret_mem->out_bytes = 1 << 30;
+	ret_mem->out_homed = is_alone(vm_id) ? 1 << 30 : 0;
 	ret_mem->out_home_policy = DVMM_HOME_INTERLEAVE;
+	ret_mem->out_resident = vm_id == FIRST_ID && old_is_held() ? 512 : 0;
 	return 0;
 }
 

@@ -69,6 +69,13 @@ class Cluster:
         for job in jobs:
             job.check(timeout + 20)
 
+    def come_back(self, host):
+        """A host that was killed is a node again."""
+        host.power_on()
+        host.wait_ready()
+        self.node_up(host, len(self.bed.hosts)).check(120)
+        self.wait_links(90)
+
     def down(self, hosts=None):
         """Ends agents, unloads the modules; fails on anything left or said in the kernel's log."""
         hosts = [host for host in hosts or self.bed.hosts if host.is_alive()]
