@@ -134,7 +134,7 @@ static int pull(struct op *op, u8 want)
 	enum proto_access none;
 
 	if (op->ref.page->node.state != PROTO_I || !evict_has_room(vm_of(op)) ||
-	    fetch_begin(op->ref.mem, op->ref.index, &ev.txn))
+	    fetch_begin(op, &ev.txn))
 		return 0; /* it keeps it */
 	/* No fault waits for it: it need not stay until one has used it. */
 	op->ref.page->flags |= PAGE_F_REGAINED;
@@ -150,11 +150,32 @@ static void request_ended(struct op *op, const struct proto_event *ev)
 	if (ev->event == PROTO_LOSS)
 		return;
 	if (ev->txn == FETCH_PUT_TXN) {
+		op->put_ended = true;
 		evict_put_ended(vm_of(op), op->ref.page->node.state != PROTO_I);
 		return;
 	}
 	fetch_end(ev->txn);
 	op->ref.page->flags &= ~(PAGE_F_FORESEEN | PAGE_F_MARK);
+}
+
+/* For lack of memory it cannot wait here: whoever has sent it asks again. */
+static int refuse(struct op *op, const struct proto_event *ev)
+{
+	struct proto_actions acts;
+	int err = proto_home_refuse(&op->ref.site, ev, &acts);
+
+	if (err)
+		return err;
+	vm_stat(vm_of(op), requests_refused);
+	send(op, &acts.act[0]);
+	return 0;
+}
+
+static int queue(struct op *op, const struct proto_event *ev)
+{
+	int err = home_queue(op->ref.home, ev);
+
+	return err == -ENOMEM ? refuse(op, ev) : err;
 }
 
 static int act(struct op *op, const struct proto_event *ev,
@@ -178,7 +199,7 @@ static int act(struct op *op, const struct proto_event *ev,
 		grant(op, ev);
 		return 0;
 	case PROTO_ACT_QUEUE:
-		return home_queue(op->ref.home, ev);
+		return queue(op, ev);
 	case PROTO_ACT_NEXT:
 		next_waiting(op);
 		return 0;
@@ -243,16 +264,17 @@ static int take(struct op *op, const struct proto_event *ev,
 	if (ev->event == PROTO_EVICT)
 		return frame_zap(&op->ref);
 	us = page_stay_us(&op->ref, ev->requester);
-	if (us) {
+	/* That it stays makes it faster; without memory for that it goes at once. */
+	if (us && !take_defer(op, ev, us)) {
 		vm_stat(vm_of(op), residency_waits);
-		take_defer(op, ev, us);
 		return -EBUSY;
 	}
 	err = act == PROTO_ACT_ZAP ? frame_zap(&op->ref) :
 				     frame_protect(&op->ref);
 	if (err) {
 		vm_stat(vm_of(op), take_backoffs);
-		take_defer(op, ev, 0);
+		if (take_defer(op, ev, 0))
+			vm_fail(vm_of(op), -ENOMEM, "no memory to wait for a pinned page to go");
 		return err;
 	}
 	page->flags |= PAGE_F_TAKEN;
@@ -347,10 +369,10 @@ static int prepare(struct op *op, u8 want, u32 *out_txn)
 	if (loss_is_dealt_with(vm_of(op)))
 		return -EAGAIN;
 	if (!home_is_simple(&op->ref))
-		return fetch_begin(op->ref.mem, op->ref.index, out_txn);
+		return fetch_begin(op, out_txn);
 	*out_txn = FETCH_LOCAL_TXN;
 	if (!op->ref.page->frame)
-		op->frame = frame_alloc();
+		op->frame = fetch_frame_at_once(op);
 	return op->frame || op->ref.page->frame ? 0 : -ENOMEM;
 }
 
@@ -473,8 +495,9 @@ bool act_evict(struct op *op)
 							   DVMM_STAT_VM_puts_owned, 1);
 		return true;
 	}
-	/* It has a pin on it. */
+	/* It has a pin on it, or home is here and has no memory for the Put. */
 	vm_stat(vm_of(op), put_backoffs);
-	atomic_long_dec(&vm_of(op)->evict.nr_putting);
+	if (!op->put_ended)
+		atomic_long_dec(&vm_of(op)->evict.nr_putting);
 	return false;
 }

@@ -170,14 +170,18 @@ static int try_write(struct op *op, struct page *from)
 static int write_page(struct dsm_mem *mem, u64 index, struct page *from)
 {
 	struct op op = {};
-	int err = page_get(mem, index, &op.ref);
+	int err = page_get(mem, index, GFP_KERNEL, &op.ref);
 
 	while (!err) {
 		err = try_write(&op, from);
-		if (err != -EAGAIN)
+		if (err == -ENOMEM && !op.fetch)
+			err = fetch_reserve(&op);
+		else if (err == -EAGAIN)
+			err = fault_wait(&op.ref);
+		else
 			break;
-		err = fault_wait(&op.ref);
 	}
+	fetch_unreserve(&op);
 	return err;
 }
 

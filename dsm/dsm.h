@@ -67,13 +67,19 @@ void dsm_vm_destroy(struct dsm_vm *vm);
 int dsm_vm_set_budget(struct dsm_vm *vm, u64 bytes);
 
 /**
- * dsm_vm_give_all() - all pages of this node go to others, until a budget is set again
+ * dsm_vm_hold_nothing() - all pages of this node go to others, until a budget is set again
  *
- * What has its home here and is the last copy stays. May sleep, at most @timeout_ms; more goes
- * by and by. dsm_vm_get_budget() tells what is left.
- * Return: 0 or -EIO (dead), -EINTR
+ * By and by. What has its home here and is the last copy stays. Any sleepable context.
  */
-int dsm_vm_give_all(struct dsm_vm *vm, u32 timeout_ms);
+void dsm_vm_hold_nothing(struct dsm_vm *vm);
+
+/**
+ * dsm_vm_wait_empty() - after dsm_vm_hold_nothing(), wait until they are gone
+ *
+ * May sleep, at most @timeout_ms; killable. dsm_vm_get_budget() tells what is left.
+ * Return: 0, also when they are not or a budget is set; -EIO (dead), -EINTR
+ */
+int dsm_vm_wait_empty(struct dsm_vm *vm, u32 timeout_ms);
 
 /** dsm_vm_get_budget() - in bytes: the budget or DVMM_BUDGET_NONE, and what is held now */
 void dsm_vm_get_budget(const struct dsm_vm *vm, u64 *out_bytes, u64 *out_resident);

@@ -30,7 +30,7 @@
 #define SHORT_MS 1000
 /* In place of a budget: nothing is to stay. */
 #define HOLD_NOTHING (-1L)
-/* dsm_vm_give_all() looks so often whether the VM has ended. */
+/* dsm_vm_wait_empty() looks so often whether the VM has ended. */
 #define LOOK_MS 100
 
 static unsigned int vm_budget_mb;
@@ -225,7 +225,7 @@ static bool next_in_mems(struct dsm_vm *vm, struct evict_hand *hand,
 		if (id != hand->mem)
 			hand->index = 0;
 		hand->mem = id;
-		if (page_next_resident(mem, &hand->index, out_ref)) {
+		if (page_next_resident(mem, &hand->index, GFP_AT_ONCE, out_ref)) {
 			hand->index++;
 			return true;
 		}
@@ -362,22 +362,35 @@ int dsm_vm_set_budget(struct dsm_vm *vm, u64 bytes)
 }
 EXPORT_SYMBOL_GPL(dsm_vm_set_budget);
 
-int dsm_vm_give_all(struct dsm_vm *vm, u32 timeout_ms)
+void dsm_vm_hold_nothing(struct dsm_vm *vm)
+{
+	if (!vm_enter(vm))
+		return;
+	WRITE_ONCE(vm->evict.budget, HOLD_NOTHING);
+	kick(vm);
+	vm_leave(vm);
+}
+EXPORT_SYMBOL_GPL(dsm_vm_hold_nothing);
+
+static bool is_emptied(const struct dsm_vm *vm)
+{
+	return !nr_resident(vm) || READ_ONCE(vm->evict.budget) != HOLD_NOTHING;
+}
+
+int dsm_vm_wait_empty(struct dsm_vm *vm, u32 timeout_ms)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(timeout_ms);
 	long left = 0;
 
 	if (!vm_enter(vm))
 		return -EIO;
-	WRITE_ONCE(vm->evict.budget, HOLD_NOTHING);
-	kick(vm);
-	while (left >= 0 && nr_resident(vm) && !vm_is_dead(vm) && time_before(jiffies, end))
-		left = wait_event_killable_timeout(vm->evict.wait, !nr_resident(vm),
+	while (left >= 0 && !is_emptied(vm) && !vm_is_dead(vm) && time_before(jiffies, end))
+		left = wait_event_killable_timeout(vm->evict.wait, is_emptied(vm),
 						   msecs_to_jiffies(LOOK_MS));
 	vm_leave(vm);
 	return left < 0 ? -EINTR : vm_is_dead(vm) ? -EIO : 0;
 }
-EXPORT_SYMBOL_GPL(dsm_vm_give_all);
+EXPORT_SYMBOL_GPL(dsm_vm_wait_empty);
 
 void dsm_vm_get_budget(const struct dsm_vm *vm, u64 *out_bytes, u64 *out_resident)
 {

@@ -3,6 +3,7 @@
  * for it), the VMM, its devices, the kernel. What an access needs is act.c's.
  */
 #include <linux/file.h>
+#include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -12,6 +13,10 @@
 #define COMPLAIN_AFTER_MS 10000
 #define BRIEF_ROUND_TRIPS 8
 #define MAP_AHEAD_PAGES 16 /* as the page cache's fault-around */
+
+static uint async_after = BRIEF_ROUND_TRIPS;
+module_param(async_after, uint, 0644);
+MODULE_PARM_DESC(async_after, "round trips until a vCPU's fault goes on without it (0: at once)");
 
 static bool can_retry(const struct vm_fault *vmf)
 {
@@ -111,6 +116,12 @@ static bool map_if_ready(struct page_ref *ref, struct vm_area_struct *vma, unsig
 	return mapped;
 }
 
+/* Under the page lock none can be allocated. */
+static bool has_page_table(const struct vm_fault *vmf, unsigned long at)
+{
+	return !((at ^ vmf->address) & PMD_MASK) && !pmd_none(READ_ONCE(*vmf->pmd));
+}
+
 /* What was prefetched and has come is mapped with the page before it: a sequential
  * reader has not one fault for each page. It counts as used. The mark is left out,
  * because its fault is what asks for more. No lock is held here.
@@ -124,7 +135,8 @@ static void map_ahead(struct dsm_mem *mem, const struct vm_fault *vmf)
 	for (i = 1; i <= MAP_AHEAD_PAGES; i++) {
 		unsigned long at = vmf->address + i * PAGE_SIZE;
 
-		if (at >= vma->vm_end || page_get(mem, vmf->pgoff + i, &ref) ||
+		if (at >= vma->vm_end || !has_page_table(vmf, at) ||
+		    page_get(mem, vmf->pgoff + i, GFP_KERNEL, &ref) ||
 		    !prefetch_is_ready(&ref) || !map_if_ready(&ref, vma, at))
 			return;
 	}
@@ -179,10 +191,10 @@ int fault_wait(const struct page_ref *ref)
  * exits. A late one is left to that way, so that the vCPU can take interrupts.
  * True: try again now.
  */
-static bool wait_briefly(const struct page_ref *ref)
+static bool wait_briefly(const struct page_ref *ref, u32 round_trips)
 {
 	u64 start = ktime_get_ns();
-	u64 brief = BRIEF_ROUND_TRIPS * page_rtt_ns(ref);
+	u64 brief = round_trips * page_rtt_ns(ref);
 
 	wait_event_interruptible_hrtimeout(*page_wait_queue(ref->page),
 					   is_settled(ref),
@@ -214,38 +226,60 @@ static u8 access_of(const struct vm_fault *vmf)
 	return vmf->flags & FAULT_FLAG_WRITE ? PROTO_WRITE : PROTO_READ;
 }
 
+/* Waits for what a miss has asked for. Zero: try again now. */
+static vm_fault_t wait_for_page(struct op *op, struct vm_fault *vmf, struct file **out_file)
+{
+	/* Sent back for lack of memory again and again, it must still end. */
+	if (fatal_signal_pending(current))
+		return VM_FAULT_SIGBUS;
+	if (!can_retry(vmf))
+		return fault_wait(&op->ref) ? VM_FAULT_SIGBUS : 0;
+	if (wait_briefly(&op->ref, must_not_wait(vmf) ? READ_ONCE(async_after) :
+							BRIEF_ROUND_TRIPS))
+		return 0;
+	if (!must_not_wait(vmf))
+		return wait_unlocked(op, vmf, out_file);
+	vm_stat(op->ref.mem->vm, faults_async);
+	return VM_FAULT_RETRY;
+}
+
+static vm_fault_t fault_op(struct op *op, struct vm_fault *vmf, struct file **out_file)
+{
+	bool is_miss = !is_asked_for(&op->ref);
+	struct dsm_mem *mem = op->ref.mem;
+	vm_fault_t ret;
+
+	do {
+		if (is_in_stream(&op->ref, vmf) && is_settled(&op->ref))
+			map_ahead(mem, vmf);
+		ret = try_fault(op, vmf);
+		if (ret == VM_FAULT_OOM && !op->fetch && !fetch_reserve(op))
+			ret = try_fault(op, vmf);
+		if (ret != VM_FAULT_RETRY)
+			return ret;
+		regain_all(mem->vm);
+		if (is_miss)
+			prefetch_after(mem, vmf->pgoff, access_of(vmf));
+		is_miss = false;
+		fetch_restock();
+		ret = wait_for_page(op, vmf, out_file);
+	} while (!ret);
+	return ret;
+}
+
 static vm_fault_t fault_in_vm(struct dsm_mem *mem, struct vm_fault *vmf,
 			      struct file **out_file)
 {
 	struct op op = {};
 	vm_fault_t ret;
-	bool is_miss;
 
-	if (page_get(mem, vmf->pgoff, &op.ref))
+	if (page_get(mem, vmf->pgoff, GFP_KERNEL, &op.ref))
 		return VM_FAULT_OOM;
-	is_miss = !is_asked_for(&op.ref);
 	if (prefetch_is_mark(&op.ref))
 		prefetch_after(mem, vmf->pgoff, access_of(vmf));
-	for (;;) {
-		if (is_in_stream(&op.ref, vmf) && is_settled(&op.ref))
-			map_ahead(mem, vmf);
-		ret = try_fault(&op, vmf);
-		if (ret != VM_FAULT_RETRY)
-			return ret;
-		regain_all(mem->vm);
-		if (is_miss) {
-			prefetch_after(mem, vmf->pgoff, access_of(vmf));
-			is_miss = false;
-		}
-		fetch_restock();
-		if (can_retry(vmf)) {
-			if (wait_briefly(&op.ref))
-				continue;
-			return must_not_wait(vmf) ? ret : wait_unlocked(&op, vmf, out_file);
-		}
-		if (fault_wait(&op.ref))
-			return VM_FAULT_SIGBUS;
-	}
+	ret = fault_op(&op, vmf, out_file);
+	fetch_unreserve(&op);
+	return ret;
 }
 
 static vm_fault_t mem_fault(struct vm_fault *vmf)
@@ -290,7 +324,8 @@ static vm_fault_t try_mkwrite(struct op *op, struct vm_fault *vmf)
 			count_hit(&op->ref);
 		return VM_FAULT_LOCKED;
 	}
-	if (err != -EAGAIN)
+	/* What it needs memory for is also done by .fault. */
+	if (err != -EAGAIN && err != -ENOMEM)
 		return error_to_fault(err);
 	if (must_not_wait(vmf))
 		set_wish(&op->ref, vmf);
@@ -306,7 +341,7 @@ static vm_fault_t mem_page_mkwrite(struct vm_fault *vmf)
 
 	if (!vm_enter(mem->vm))
 		return VM_FAULT_SIGBUS;
-	if (!page_get(mem, vmf->pgoff, &op.ref)) {
+	if (!page_get(mem, vmf->pgoff, GFP_KERNEL, &op.ref)) {
 		page_lock(&op.ref);
 		ret = try_mkwrite(&op, vmf);
 		page_unlock(&op.ref);

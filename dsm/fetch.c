@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* dsm/fetch.c - the requests of this node that run, by the name (txn) that the
  * answers carry. A page answer carries nothing else.
+ *
+ * A request begins under a page lock, so what it needs is there at once or was reserved
+ * before (fetch_reserve()): see "Memory" in internal.h.
  */
 #include <linux/slab.h>
 
@@ -9,8 +12,9 @@
 #define NR_SPARE 32
 
 struct fetch {
-	struct dsm_mem *mem; /* a reference */
+	struct dsm_mem *mem; /* a reference; NULL: only reserved. xa_lock of fetches */
 	u64 index;
+	u32 txn;
 	struct page *frame; /* reserved, for an answer that says "zero" */
 };
 
@@ -23,7 +27,7 @@ static u32 nr_spare; /* spare_lock */
 
 /* ---- frames ---- */
 
-static struct page *frame_take(void)
+static struct page *frame_take(gfp_t gfp)
 {
 	struct page *frame = NULL;
 
@@ -31,7 +35,7 @@ static struct page *frame_take(void)
 	if (nr_spare)
 		frame = spare[--nr_spare];
 	spin_unlock(&spare_lock);
-	return frame ?: frame_alloc();
+	return frame ?: frame_alloc(gfp);
 }
 
 static void frame_give(struct page *frame)
@@ -54,7 +58,7 @@ void fetch_restock(void)
 	struct page *frame;
 
 	while (READ_ONCE(nr_spare) < NR_SPARE) {
-		frame = frame_alloc();
+		frame = frame_alloc(GFP_KERNEL);
 		if (!frame)
 			return;
 		frame_give(frame);
@@ -73,30 +77,66 @@ static void fetch_free(struct fetch *fetch)
 {
 	if (fetch->frame)
 		frame_give(fetch->frame);
-	mem_put(fetch->mem);
+	if (fetch->mem)
+		mem_put(fetch->mem);
 	kfree(fetch);
 }
 
-int fetch_begin(struct dsm_mem *mem, u64 index, u32 *out_txn)
+static struct fetch *fetch_new(gfp_t gfp)
 {
-	struct fetch *fetch = kzalloc(sizeof(*fetch), GFP_KERNEL);
-	int err;
+	struct fetch *fetch = kzalloc(sizeof(*fetch), gfp);
 
 	if (!fetch)
+		return NULL;
+	fetch->frame = frame_take(gfp);
+	if (fetch->frame && xa_alloc_cyclic(&fetches, &fetch->txn, fetch,
+					    XA_LIMIT(1, FETCH_PUT_TXN - 1), &next_txn, gfp) >= 0)
+		return fetch;
+	fetch_free(fetch);
+	return NULL;
+}
+
+int fetch_reserve(struct op *op)
+{
+	if (!op->fetch)
+		op->fetch = fetch_new(GFP_KERNEL);
+	return op->fetch ? 0 : -ENOMEM;
+}
+
+void fetch_unreserve(struct op *op)
+{
+	if (!op->fetch)
+		return;
+	xa_erase(&fetches, op->fetch->txn);
+	fetch_free(op->fetch);
+	op->fetch = NULL;
+}
+
+/* For a request that ends at once. */
+struct page *fetch_frame_at_once(struct op *op)
+{
+	struct page *frame = frame_take(GFP_AT_ONCE);
+
+	if (frame || !op->fetch)
+		return frame;
+	swap(frame, op->fetch->frame);
+	fetch_unreserve(op);
+	return frame;
+}
+
+int fetch_begin(struct op *op, u32 *out_txn)
+{
+	struct fetch *fetch = op->fetch ?: fetch_new(GFP_AT_ONCE);
+
+	op->fetch = NULL;
+	if (!fetch)
 		return -ENOMEM;
-	mem_get(mem);
-	fetch->mem = mem;
-	fetch->index = index;
-	fetch->frame = frame_take();
-	err = fetch->frame ? 0 : -ENOMEM;
-	if (!err)
-		err = xa_alloc_cyclic(&fetches, out_txn, fetch,
-				      XA_LIMIT(1, FETCH_PUT_TXN - 1),
-				      &next_txn, GFP_KERNEL);
-	if (err < 0) {
-		fetch_free(fetch);
-		return -ENOMEM;
-	}
+	mem_get(op->ref.mem);
+	xa_lock(&fetches);
+	fetch->index = op->ref.index;
+	fetch->mem = op->ref.mem;
+	xa_unlock(&fetches);
+	*out_txn = fetch->txn;
 	return 0;
 }
 
@@ -130,6 +170,8 @@ bool fetch_find(u32 txn, struct dsm_mem **out_mem, u64 *out_index)
 
 	xa_lock(&fetches);
 	fetch = xa_load(&fetches, txn);
+	if (fetch && !fetch->mem)
+		fetch = NULL;
 	if (fetch) {
 		mem_get(fetch->mem);
 		*out_mem = fetch->mem;
@@ -146,7 +188,7 @@ static struct fetch *erase_one(struct dsm_vm *vm)
 
 	xa_lock(&fetches);
 	xa_for_each(&fetches, txn, fetch) {
-		if (fetch->mem->vm == vm) {
+		if (fetch->mem && fetch->mem->vm == vm) {
 			__xa_erase(&fetches, txn);
 			break;
 		}

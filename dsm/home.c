@@ -3,6 +3,7 @@
  * wait there while it is busy. What the directory answers is proto.c's, how it
  * gets another place while the VM runs rehome.c's.
  */
+#include <linux/mempool.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -16,6 +17,12 @@ struct waiting {
 	struct waiting *next;
 	struct proto_event ev;
 };
+
+/* So many can wait at homes on a host without memory; more are sent back. */
+#define NR_RESERVED 1024
+
+static struct kmem_cache *waitings;
+static mempool_t *waiting_pool;
 
 /* ---- where ---- */
 
@@ -168,9 +175,7 @@ void home_table_free(struct dsm_mem *mem)
 
 /* ---- who waits ---- */
 
-/* Each node has at most one request per page, so the list is short and an
- * item this small is not worth a failure.
- */
+/* Each node has at most one request per page, so the list is short. */
 int home_queue(struct dsm_home *home, const struct proto_event *ev)
 {
 	struct waiting **end, *item;
@@ -178,7 +183,9 @@ int home_queue(struct dsm_home *home, const struct proto_event *ev)
 	for (end = &home->waiting; *end; end = &(*end)->next)
 		if ((*end)->ev.from == ev->from)
 			return -EPROTO;
-	item = kmalloc(sizeof(*item), GFP_KERNEL | __GFP_NOFAIL);
+	item = mempool_alloc(waiting_pool, GFP_AT_ONCE);
+	if (!item)
+		return -ENOMEM;
 	item->next = NULL;
 	item->ev = *ev;
 	*end = item;
@@ -193,7 +200,7 @@ bool home_next(struct dsm_home *home, struct proto_event *out_ev)
 		return false;
 	home->waiting = item->next;
 	*out_ev = item->ev;
-	kfree(item);
+	mempool_free(item, waiting_pool);
 	return true;
 }
 
@@ -218,4 +225,24 @@ bool home_is_simple(const struct page_ref *ref)
 	return home->state == PROTO_UNCACHED ||
 	       (home->state == PROTO_SHARED &&
 		home->sharers == 1ULL << ref->mem->vm->self);
+}
+
+/* ---- load and unload ---- */
+
+int home_init(void)
+{
+	waitings = KMEM_CACHE(waiting, 0);
+	if (!waitings)
+		return -ENOMEM;
+	waiting_pool = mempool_create_slab_pool(NR_RESERVED, waitings);
+	if (waiting_pool)
+		return 0;
+	kmem_cache_destroy(waitings);
+	return -ENOMEM;
+}
+
+void home_exit(void)
+{
+	mempool_destroy(waiting_pool);
+	kmem_cache_destroy(waitings);
 }

@@ -9,6 +9,12 @@
  * i_mmap_rwsem -> page table lock. A taker of a frame holds the page lock and
  * only tries the folio lock, because a fault returns with the folio locked.
  * No page lock is held while a peer is waited for.
+ *
+ * Memory: a receive handler and whoever holds a page lock (which handlers take) must
+ * not wait for memory: a host gets some back when copies are put away, and for that
+ * answers have to be received. They allocate by GFP_AT_ONCE or from a reserve; what is
+ * not there then is: a request of a peer, sent back ("ask again"); an access here,
+ * repeated after fetch_reserve(). Requests with a reply are done by a worker (dvmm_defer()).
  */
 #ifndef DSM_INTERNAL_H
 #define DSM_INTERNAL_H
@@ -24,6 +30,8 @@
 #include "dsm.h"
 #include "migrate.h"
 #include "proto.h"
+
+#define GFP_AT_ONCE (GFP_NOWAIT | __GFP_NOWARN)
 
 /* ---- regain.c: contended pages that were lost ---- */
 
@@ -285,7 +293,8 @@ struct page_ref {
 	struct proto_site site; /* this: they do not change while it is held */
 };
 
-int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref); /* makes the record. May sleep. -ENOMEM */
+int page_get(struct dsm_mem *mem, u64 index, gfp_t gfp, struct page_ref *out_ref); /* makes the record. -ENOMEM */
+bool page_is_known(struct dsm_mem *mem, u64 index); /* has a record. Any context */
 void page_lock(struct page_ref *ref);
 void page_unlock(const struct page_ref *ref);
 void page_assert_locked(const struct page_ref *ref);
@@ -293,7 +302,7 @@ void page_synchronize(void); /* whoever has a page lock gives it back. May sleep
 struct wait_queue_head *page_wait_queue(const struct dsm_page *page);
 void page_wake_all(void); /* all waiters look again. Any context */
 
-bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* >= *index, which is set to it */
+bool page_next_resident(struct dsm_mem *mem, u64 *index, gfp_t gfp, struct page_ref *out_ref); /* >= *index, which is set to it */
 bool page_next_homed(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* likewise; has a directory entry */
 int page_next(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref); /* a record >= *index, which goes behind it. -ENOENT, -ENOMEM */
 void page_free_homes(struct dsm_mem *mem, u64 first, u64 nr); /* nobody uses them any more */
@@ -302,7 +311,7 @@ void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is
 void page_drop_frame(const struct page_ref *ref);
 int frame_zap(const struct page_ref *ref); /* -EBUSY: pinned or locked */
 int frame_protect(const struct page_ref *ref); /* -EBUSY */
-struct page *frame_alloc(void);
+struct page *frame_alloc(gfp_t gfp);
 
 void page_free_frames(struct dsm_mem *mem); /* nothing maps or uses mem */
 void page_free_all(struct dsm_mem *mem);
@@ -355,10 +364,12 @@ int home_set(struct dsm_mem *mem, u64 extent, u8 node, bool frozen); /* -ENOMEM.
 void home_table_free(struct dsm_mem *mem);
 bool home_is_orphan(const struct dsm_mem *mem, u64 index);
 void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir);
-int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already */
+int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already. -ENOMEM */
 bool home_next(struct dsm_home *home, struct proto_event *out_ev);
 bool home_is_simple(const struct page_ref *ref); /* a request of ours ends without the wire */
 void home_free_waiting(struct dsm_home *home);
+int home_init(void);
+void home_exit(void);
 
 /* ---- rehome.c: an extent gets another home ---- */
 
@@ -368,10 +379,16 @@ void rehome_exit(void);
 
 /* ---- fetch.c: requests of this node that run ---- */
 
+struct fetch;
+struct op;
+
 #define FETCH_LOCAL_TXN PROTO_TXN_MASK /* for requests that end before the page lock is dropped */
 #define FETCH_PUT_TXN (PROTO_TXN_MASK - 1) /* for Puts: no page answers them, and a page has one at a time */
 
-int fetch_begin(struct dsm_mem *mem, u64 index, u32 *out_txn); /* May sleep */
+int fetch_begin(struct op *op, u32 *out_txn); /* -ENOMEM: reserve, without a lock, and try again */
+int fetch_reserve(struct op *op); /* what act_access() had not at once. May wait for memory. -ENOMEM */
+void fetch_unreserve(struct op *op); /* was not needed */
+struct page *fetch_frame_at_once(struct op *op);
 void fetch_end(u32 txn);
 struct page *fetch_take_frame(u32 txn); /* the frame reserved for it */
 bool fetch_find(u32 txn, struct dsm_mem **out_mem, u64 *out_index); /* takes a reference */
@@ -388,15 +405,17 @@ struct op {
 	struct page_ref ref;
 	struct page *frame; /* came with the event, or is spare; if used, it is another one or NULL then */
 	struct take *take; /* the event was put off in this one; NULL when it is used again */
+	struct fetch *fetch; /* reserved for the next request of ours; NULL when it is used */
 	struct proto_event queue[OP_QUEUE]; /* events for ourselves */
 	u8 first;
 	u8 nr;
+	bool put_ended; /* the Put has its answer already */
 	bool can_wait; /* what is sent to other nodes: the caller ends by post_flush() */
 };
 
 int act_event(struct op *op, const struct proto_event *ev);
 int act_waiting(struct op *op, struct dsm_home *home); /* who waits there is served, or sent away */
-int act_access(struct op *op, u8 wish); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM */
+int act_access(struct op *op, u8 wish); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM: fetch_reserve() */
 void act_used(const struct page_ref *ref, bool is_write); /* what was granted, by a fault. Page lock */
 bool act_evict(struct op *op); /* false: cannot go now */
 
@@ -458,7 +477,7 @@ int fault_wait(const struct page_ref *ref); /* after -EAGAIN. Killable: -ERESTAR
 
 /* ---- take.c: takes that are put off ---- */
 
-void take_defer(struct op *op, const struct proto_event *ev, u32 us);
+int take_defer(struct op *op, const struct proto_event *ev, u32 us); /* -ENOMEM */
 int take_init(void);
 void take_exit(void);
 

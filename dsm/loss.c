@@ -392,7 +392,7 @@ static int hear_all(struct dsm_mem *mem, u8 from, const __le64 *page, u32 nr)
 		held = le64_to_cpu(*page);
 		if (held >> 8 >= mem->nr_pages)
 			return -EPROTO;
-		err = page_get(mem, held >> 8, &ref);
+		err = page_get(mem, held >> 8, GFP_KERNEL, &ref);
 		if (!err)
 			err = hear(&ref, from, held & 0xff);
 	}

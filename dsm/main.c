@@ -12,9 +12,12 @@ static int __init dsm_init(void)
 	err = page_init();
 	if (err)
 		return err;
-	err = take_init();
+	err = home_init();
 	if (err)
 		goto exit_page;
+	err = take_init();
+	if (err)
+		goto exit_home;
 	err = evict_init();
 	if (err)
 		goto exit_take;
@@ -38,6 +41,8 @@ exit_evict:
 	evict_exit();
 exit_take:
 	take_exit();
+exit_home:
+	home_exit();
 exit_page:
 	page_exit();
 	return err;
@@ -53,6 +58,7 @@ static void __exit dsm_exit(void)
 	take_exit();
 	fetch_exit();
 	rcu_barrier();
+	home_exit();
 	page_exit();
 }
 

@@ -40,15 +40,14 @@ static struct page_chunk *chunk_of(const struct page_ref *ref)
 	return container_of(ref->page - ref->index % CHUNK_PAGES, struct page_chunk, page[0]);
 }
 
-static struct page_chunk *chunk_make(struct dsm_mem *mem, u64 index)
+static struct page_chunk *chunk_make(struct dsm_mem *mem, u64 index, gfp_t gfp)
 {
 	struct page_chunk *chunk, *old;
 
-	chunk = kmem_cache_zalloc(node_chunks, GFP_KERNEL);
+	chunk = kmem_cache_zalloc(node_chunks, gfp);
 	if (!chunk)
 		return NULL;
-	old = xa_cmpxchg(&mem->chunks, index / CHUNK_PAGES, NULL, chunk,
-			 GFP_KERNEL);
+	old = xa_cmpxchg(&mem->chunks, index / CHUNK_PAGES, NULL, chunk, gfp);
 	if (!old) {
 		atomic_long_add(sizeof(*chunk), &mem->metadata_bytes);
 		return chunk;
@@ -89,16 +88,16 @@ static struct home_chunk *chunk_home(struct dsm_mem *mem, struct page_chunk *chu
 	return home;
 }
 
-int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
+int page_get(struct dsm_mem *mem, u64 index, gfp_t gfp, struct page_ref *out_ref)
 {
 	struct page_chunk *chunk = xa_load(&mem->chunks, index / CHUNK_PAGES);
 	unsigned int i = index % CHUNK_PAGES;
 
 	if (!chunk)
-		chunk = chunk_make(mem, index);
+		chunk = chunk_make(mem, index, gfp);
 	if (!chunk)
 		return -ENOMEM;
-	if (home_of(mem, index) == mem->vm->self && !chunk_home(mem, chunk, index, GFP_KERNEL))
+	if (home_of(mem, index) == mem->vm->self && !chunk_home(mem, chunk, index, gfp))
 		return -ENOMEM;
 	*out_ref = (struct page_ref){
 		.mem = mem,
@@ -108,7 +107,12 @@ int page_get(struct dsm_mem *mem, u64 index, struct page_ref *out_ref)
 	return 0;
 }
 
-bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
+bool page_is_known(struct dsm_mem *mem, u64 index)
+{
+	return xa_load(&mem->chunks, index / CHUNK_PAGES);
+}
+
+bool page_next_resident(struct dsm_mem *mem, u64 *index, gfp_t gfp, struct page_ref *out_ref)
 {
 	unsigned long nr = *index / CHUNK_PAGES;
 	unsigned int i = *index % CHUNK_PAGES;
@@ -121,7 +125,7 @@ bool page_next_resident(struct dsm_mem *mem, u64 *index, struct page_ref *out_re
 			if (!READ_ONCE(chunk->page[i].frame))
 				continue;
 			*index = (u64)nr * CHUNK_PAGES + i;
-			return !page_get(mem, *index, out_ref);
+			return !page_get(mem, *index, gfp, out_ref);
 		}
 	}
 	return false;
@@ -156,7 +160,7 @@ int page_next(struct dsm_mem *mem, u64 *index, struct page_ref *out_ref)
 	if (!xa_find(&mem->chunks, &nr, ULONG_MAX, XA_PRESENT))
 		return -ENOENT;
 	*index = max(*index, (u64)nr * CHUNK_PAGES);
-	return page_get(mem, (*index)++, out_ref);
+	return page_get(mem, (*index)++, GFP_KERNEL, out_ref);
 }
 
 static void chunk_free_home(struct dsm_mem *mem, struct page_chunk *chunk)
@@ -202,8 +206,7 @@ static struct page_slot *slot_of(const struct dsm_page *page)
 	return &slots[hash_ptr(page, NR_LOCKS_SHIFT)];
 }
 
-/* page_get() has made the directory entry, unless home has come here since. */
-void page_lock(struct page_ref *ref)
+static bool try_lock(struct page_ref *ref)
 {
 	struct home_chunk *home;
 
@@ -211,9 +214,20 @@ void page_lock(struct page_ref *ref)
 	ref->site = home_site(ref->mem, ref->index);
 	ref->home = NULL;
 	if (ref->site.home != ref->site.self)
-		return;
-	home = chunk_home(ref->mem, chunk_of(ref), ref->index, GFP_KERNEL | __GFP_NOFAIL);
-	ref->home = &home->home[ref->index % CHUNK_PAGES];
+		return true;
+	home = chunk_home(ref->mem, chunk_of(ref), ref->index, GFP_AT_ONCE);
+	if (home)
+		ref->home = &home->home[ref->index % CHUNK_PAGES];
+	else
+		page_unlock(ref);
+	return home;
+}
+
+/* page_get() has made the directory entry, unless home has come here at this moment. */
+void page_lock(struct page_ref *ref)
+{
+	while (!try_lock(ref))
+		chunk_home(ref->mem, chunk_of(ref), ref->index, GFP_KERNEL | __GFP_NOFAIL);
 }
 
 void page_unlock(const struct page_ref *ref)
@@ -251,9 +265,9 @@ void page_wake_all(void)
 
 /* ---- frames ---- */
 
-struct page *frame_alloc(void)
+struct page *frame_alloc(gfp_t gfp)
 {
-	return alloc_page(GFP_HIGHUSER);
+	return alloc_page(gfp | __GFP_HARDWALL | __GFP_HIGHMEM);
 }
 
 static void count_frames(struct dsm_mem *mem, int nr)

@@ -775,6 +775,17 @@ int proto_home(const struct proto_site *site, struct proto_home *home,
 	}
 }
 
+int proto_home_refuse(const struct proto_site *site, const struct proto_event *ev,
+		      struct proto_actions *out_acts)
+{
+	out_acts->nr = 0;
+	if (ev->event < PROTO_GETS || ev->event > PROTO_PUTE || !is_node(ev->from) ||
+	    !is_txn(ev->txn))
+		return -EPROTO;
+	add_send(out_acts, site->self, bit(ev->from), PROTO_MOVED, ev->txn);
+	return 0;
+}
+
 void proto_home_forget(struct proto_home *home, bool known)
 {
 	bool untouched = known && home->state == PROTO_UNCACHED;

@@ -60,7 +60,7 @@ typedef __u64 u64;
  *	PROTO_F_KEEP, yours is the last copy, go on holding it. txn, flags
  * @PROTO_POISON: home to requester: the only copy was on a node that is lost. txn
  * @PROTO_MOVED: former home to requester: I am not the home any more, and you know
- *	who is: ask again. txn
+ *	who is: ask again. Or home, if it has no memory to serve you now. txn
  */
 enum proto_msg {
 	PROTO_GETS = 0x11,
@@ -336,6 +336,16 @@ int proto_node(const struct proto_site *site, struct proto_node *node,
  */
 int proto_home(const struct proto_site *site, struct proto_home *home,
 	       const struct proto_event *ev, struct proto_actions *out_acts);
+
+/**
+ * proto_home_refuse() - a request that the caller has no memory to bring to the rules, or
+ * to have wait: as if it had never come, whoever sent it is what it was and asks again
+ * @ev: request class
+ *
+ * Return: as proto_node().
+ */
+int proto_home_refuse(const struct proto_site *site, const struct proto_event *ev,
+		      struct proto_actions *out_acts);
 
 /**
  * proto_home_forget() - nobody holds the page, as far as home knows now

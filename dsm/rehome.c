@@ -78,7 +78,7 @@ static void recount(const struct extent *extent)
 	struct page_ref ref;
 	u64 index = first_page(extent);
 
-	for (; page_next_resident(extent->mem, &index, &ref) && index < end_page(extent);
+	for (; page_next_resident(extent->mem, &index, GFP_KERNEL, &ref) && index < end_page(extent);
 	     index++) {
 		page_lock(&ref);
 		page_count_homed(&ref);
@@ -219,7 +219,7 @@ static u64 nr_pages(const struct extent *extent)
 static int install_one(const struct extent *extent, const struct dvmm_wire_home *item)
 {
 	struct page_ref ref;
-	int err = page_get(extent->mem, first_page(extent) + le16_to_cpu(item->page), &ref);
+	int err = page_get(extent->mem, first_page(extent) + le16_to_cpu(item->page), GFP_KERNEL, &ref);
 
 	if (err)
 		return err;
@@ -307,7 +307,7 @@ static void freeze_work(struct work_struct *work)
 	struct dsm_vm *vm = vm_of(&freeze->extent);
 	int err = freeze_end(&freeze->extent, &freeze->entries);
 
-	dvmm_link_reply(freeze->from, freeze->req, err, freeze->entries.item,
+	dvmm_link_reply_patiently(freeze->from, freeze->req, err, freeze->entries.item,
 			err ? 0 : freeze->entries.nr * sizeof(freeze->entries.item[0]));
 	vm_get(vm);
 	mem_put(freeze->extent.mem);

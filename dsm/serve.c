@@ -154,6 +154,35 @@ static int handle(struct op *op, const struct proto_event *ev, u32 epoch)
 	return err;
 }
 
+/* There is no memory for a record of the page: whoever asks for it does so again. All
+ * other events are of pages that have one. Nobody settles a loss meanwhile: for that
+ * the next message of this peer would have to be handled.
+ */
+static int without_record(struct dsm_mem *mem, u64 index, const struct proto_event *ev, u32 epoch,
+			  bool can_wait)
+{
+	struct proto_site site = { .self = mem->vm->self };
+	struct proto_actions acts;
+
+	if (vm_is_dead(mem->vm) || loss_refuses(mem->vm, ev, epoch))
+		return 0;
+	if (proto_home_refuse(&site, ev, &acts))
+		return -EPROTO;
+	vm_stat(mem->vm, requests_refused);
+	serve_send(mem, index, ev->from, &acts.act[0].msg, can_wait);
+	return 0;
+}
+
+/* What is known and no request must not be lost; it needs memory only if home has come here
+ * at this moment.
+ */
+static gfp_t gfp_of(struct dsm_mem *mem, u64 index, u8 event)
+{
+	if (proto_class_of(event) == PROTO_CLASS_REQUEST || !page_is_known(mem, index))
+		return GFP_AT_ONCE;
+	return GFP_KERNEL | __GFP_NOFAIL;
+}
+
 static int vm_proto(struct dsm_vm *vm, u8 from,
 		    const struct dvmm_msg_mem *payload, bool can_wait)
 {
@@ -177,10 +206,8 @@ static int vm_proto(struct dsm_vm *vm, u8 from,
 		return -EPROTO;
 	if (proto_is_take(ev.event) && !vm_had_node(vm, ev.requester))
 		return -EPROTO;
-	if (page_get(mem, index, &op.ref)) {
-		vm_fail(vm, -ENOMEM, "no memory for a page record");
-		return 0;
-	}
+	if (page_get(mem, index, gfp_of(mem, index, ev.event), &op.ref))
+		return without_record(mem, index, &ev, le16_to_cpu(payload->epoch), can_wait);
 	return handle(&op, &ev, le16_to_cpu(payload->epoch));
 }
 
@@ -302,6 +329,26 @@ static int mem_add_message(u8 from, const struct dvmm_msg_hdr *hdr,
 	return 0;
 }
 
+/* Requests: they may wait for memory. */
+static int serve_deferred(u8 from, const struct dvmm_msg_hdr *hdr,
+			  const void *payload, size_t len)
+{
+	switch (le16_to_cpu(hdr->type)) {
+	case DVMM_MSG_MEM_ADD:
+		return mem_add_message(from, hdr, payload, len);
+	case DVMM_MSG_MEM_FREEZE:
+	case DVMM_MSG_MEM_INSTALL:
+	case DVMM_MSG_MEM_HOME:
+		return rehome_message(from, hdr, payload, len);
+	case DVMM_MSG_MEM_HELD:
+		return held_message(from, hdr, payload, len);
+	default:
+		return -EPROTO;
+	}
+}
+
+static const struct dvmm_service service;
+
 static int serve_message(u8 from, const struct dvmm_msg_hdr *hdr,
 			 const void *payload, size_t len)
 {
@@ -312,18 +359,10 @@ static int serve_message(u8 from, const struct dvmm_msg_hdr *hdr,
 		return proto_message(from, hdr, payload, 1);
 	case DVMM_MSG_MEM_BATCH: /* its length was checked */
 		return proto_message(from, hdr, payload, len / sizeof(struct dvmm_msg_mem));
-	case DVMM_MSG_MEM_ADD:
-		return mem_add_message(from, hdr, payload, len);
-	case DVMM_MSG_MEM_FREEZE:
-	case DVMM_MSG_MEM_INSTALL:
-	case DVMM_MSG_MEM_HOME:
-		return rehome_message(from, hdr, payload, len);
 	case DVMM_MSG_MEM_LOSS:
 		return loss_message(from, hdr, payload, len);
-	case DVMM_MSG_MEM_HELD:
-		return held_message(from, hdr, payload, len);
 	default:
-		return -EPROTO;
+		return hdr->req ? dvmm_defer(&service, from, hdr, payload, len) : -EPROTO;
 	}
 }
 
@@ -335,10 +374,8 @@ static int mem_page(struct dsm_mem *mem, u64 index,
 
 	if (!vm_had_node(mem->vm, ev->from))
 		return -EPROTO;
-	if (page_get(mem, index, &op.ref)) {
-		vm_fail(mem->vm, -ENOMEM, "no memory for a page record");
-		return 0;
-	}
+	if (page_get(mem, index, gfp_of(mem, index, ev->event), &op.ref))
+		return -EPROTO; /* its request has made the record */
 	op.frame = *frame;
 	/* Its request tells the epoch: none outlives the one it began in. */
 	err = handle(&op, ev, mem->vm->epoch);
@@ -383,6 +420,7 @@ static const struct dvmm_service service = {
 	.first_type = 0x100,
 	.last_type = 0x1ff,
 	.message = serve_message,
+	.deferred = serve_deferred,
 	.page = serve_page,
 	.link_lost = serve_link_lost,
 };

@@ -3,12 +3,15 @@
  * pin on it. A page has at most one: home asks for one thing at a time.
  */
 #include <linux/hrtimer.h>
+#include <linux/mempool.h>
 #include <linux/slab.h>
 
 #include "trace.h"
 
 #define BACKOFF_MIN_US 50
 #define BACKOFF_MAX_US 2000
+/* So many can be put off on a host without memory. */
+#define NR_RESERVED 512
 
 struct take {
 	struct dsm_mem *mem; /* a reference */
@@ -22,11 +25,12 @@ struct take {
 
 static struct workqueue_struct *take_wq;
 static struct kmem_cache *takes;
+static mempool_t *take_pool;
 
 static void take_free(struct take *take)
 {
 	mem_put(take->mem);
-	kmem_cache_free(takes, take);
+	mempool_free(take, take_pool);
 }
 
 static void retry(const struct take *take, struct op *op)
@@ -57,7 +61,8 @@ static void take_work(struct work_struct *work)
 		return;
 	}
 	vm_get(vm);
-	if (page_get(take->mem, take->index, &op.ref))
+	/* Its record is there; only a new directory entry may need memory. */
+	if (page_get(take->mem, take->index, GFP_KERNEL | __GFP_NOFAIL, &op.ref))
 		vm_fail(vm, -ENOMEM, "no memory for a page record");
 	else
 		retry(take, &op);
@@ -77,8 +82,10 @@ static enum hrtimer_restart take_timer(struct hrtimer *timer)
 
 static struct take *take_make(struct op *op)
 {
-	struct take *take = kmem_cache_alloc(takes, GFP_KERNEL | __GFP_NOFAIL);
+	struct take *take = mempool_alloc(take_pool, GFP_AT_ONCE);
 
+	if (!take)
+		return NULL;
 	mem_get(op->ref.mem);
 	take->mem = op->ref.mem;
 	take->index = op->ref.index;
@@ -90,11 +97,13 @@ static struct take *take_make(struct op *op)
 }
 
 /* @us: when it may go, or 0: pinned, try again. */
-void take_defer(struct op *op, const struct proto_event *ev, u32 us)
+int take_defer(struct op *op, const struct proto_event *ev, u32 us)
 {
 	struct take *take = op->take ?: take_make(op);
 
 	page_assert_locked(&op->ref);
+	if (!take)
+		return -ENOMEM;
 	op->take = NULL;
 	take->ev = *ev;
 	take->epoch = op->ref.mem->vm->epoch;
@@ -107,6 +116,7 @@ void take_defer(struct op *op, const struct proto_event *ev, u32 us)
 	heat_put_off(&op->ref);
 	hrtimer_start(&take->timer, ns_to_ktime((u64)us * NSEC_PER_USEC),
 		      HRTIMER_MODE_REL);
+	return 0;
 }
 
 int take_init(void)
@@ -114,17 +124,26 @@ int take_init(void)
 	takes = KMEM_CACHE(take, 0);
 	if (!takes)
 		return -ENOMEM;
-	take_wq = alloc_workqueue("dvmm_take", WQ_HIGHPRI | WQ_UNBOUND, 0);
-	if (!take_wq) {
-		kmem_cache_destroy(takes);
-		return -ENOMEM;
-	}
+	take_pool = mempool_create_slab_pool(NR_RESERVED, takes);
+	if (!take_pool)
+		goto destroy_takes;
+	/* What is put off gives memory back in the end. */
+	take_wq = alloc_workqueue("dvmm_take", WQ_HIGHPRI | WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!take_wq)
+		goto destroy_pool;
 	return 0;
+
+destroy_pool:
+	mempool_destroy(take_pool);
+destroy_takes:
+	kmem_cache_destroy(takes);
+	return -ENOMEM;
 }
 
 /* After mem_exit(): each take holds a mem. */
 void take_exit(void)
 {
 	destroy_workqueue(take_wq);
+	mempool_destroy(take_pool);
 	kmem_cache_destroy(takes);
 }

@@ -120,6 +120,11 @@ void request_answer(struct link *link, const struct dvmm_msg_hdr *hdr,
 		    const void *data, size_t len);
 void request_fail_all(struct link *link);
 
+/* defer.c */
+int defer_init(void);
+void defer_exit(void); /* no service is left */
+void defer_flush(void); /* what was deferred before is done. May sleep */
+
 /* service.c */
 int service_message(struct link *link, const struct dvmm_msg_hdr *hdr,
 		    const void *payload, size_t len);

@@ -32,9 +32,11 @@ u32 dvmm_node_epoch(void);
  * @message: a message of types first_type..last_type has come; @payload is
  *	after the header, header length and epoch are checked, nothing else. Process
  *	context, one call at a time per link, in the order sent; may take short
- *	sleeping locks, must not wait for a peer, for a fault or for user space.
+ *	sleeping locks, must not wait for a peer, a fault, user space or memory. A
+ *	request (hdr->req) that there is no memory for is answered with -ENOBUFS.
  *	Buffer is the caller's. Returns 0, or -EPROTO (any error): the peer broke a
  *	rule and the link is closed as lost.
+ * @deferred: as @message, for what it has given to dvmm_defer(); may wait for memory
  * @page: a guest page has come with @imm. Context as @message, but not ordered
  *	against it. The service takes *@page and leaves there what is received into
  *	next: a page of its own that nobody else uses, the same one, or NULL (one is
@@ -51,6 +53,8 @@ struct dvmm_service {
 	u16 last_type;
 	int (*message)(u8 from, const struct dvmm_msg_hdr *hdr,
 		       const void *payload, size_t len);
+	int (*deferred)(u8 from, const struct dvmm_msg_hdr *hdr,
+			const void *payload, size_t len);
 	int (*page)(u8 from, u32 imm, struct page **page);
 	void (*link_up)(u8 node);
 	void (*link_lost)(u8 node);
@@ -60,6 +64,18 @@ struct dvmm_service {
 int dvmm_service_register(const struct dvmm_service *service);
 /** dvmm_service_unregister() - returns when no handler of @service runs any more. May sleep. */
 void dvmm_service_unregister(const struct dvmm_service *service);
+
+/**
+ * dvmm_defer() - have a message handled by service->deferred(), in a worker, one after the
+ * other for all services
+ *
+ * For ->message, which must not wait. The message is copied; if there is no memory for
+ * that, a request is answered with -ENOBUFS.
+ *
+ * Return: 0; -ENOMEM: it has no reply, and is not handled.
+ */
+int dvmm_defer(const struct dvmm_service *service, u8 from, const struct dvmm_msg_hdr *hdr,
+	       const void *payload, size_t len);
 
 /**
  * struct dvmm_msg - a message to send
@@ -104,7 +120,8 @@ int dvmm_link_send_page(u8 node, u32 imm, struct page *page);
  * @out_len: bytes the reply had; may be NULL
  * @timeout_ms: deadline; 0 = none (ends by reply, loss or a fatal signal)
  *
- * May sleep; killable. A reply that comes too late is dropped.
+ * May sleep; killable. A reply that comes too late is dropped. A peer that has no memory
+ * for the request replies -ENOBUFS, and is asked again until the deadline.
  * Return: 0, -status of the reply, -ETIMEDOUT, -ENOTCONN (also when the peer is lost
  * meanwhile), -EINTR (fatal signal), -EMSGSIZE (reply larger than the buffer).
  */
@@ -119,6 +136,9 @@ int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply,
  * Any context. Return: as dvmm_link_send(); to be ignored by most.
  */
 int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len);
+
+/** dvmm_link_reply_patiently() - the same; may sleep, and waits a second for a full queue */
+int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len);
 
 /** dvmm_link_is_up() - UP or SUSPECT: messages are taken. Any context. */
 bool dvmm_link_is_up(u8 node);

@@ -5,6 +5,7 @@
  * Only link->work makes and tears down connections, so neither needs a lock.
  */
 #include <asm/tsc.h>
+#include <linux/delay.h>
 #include <linux/slab.h>
 #include "transport.h"
 #include "trace.h"
@@ -416,6 +417,20 @@ int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len)
 	return err;
 }
 EXPORT_SYMBOL_GPL(dvmm_link_reply);
+
+int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len)
+{
+	int tries, err;
+
+	for (tries = 0; tries < 1000; tries++) {
+		err = dvmm_link_reply(node, req, error, data, len);
+		if (err != -ENOBUFS)
+			break;
+		usleep_range(1000, 2000);
+	}
+	return err;
+}
+EXPORT_SYMBOL_GPL(dvmm_link_reply_patiently);
 
 bool dvmm_link_is_up(u8 node)
 {

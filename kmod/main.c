@@ -11,9 +11,12 @@ static int __init dvmm_init(void)
 {
 	int err;
 
-	err = node_init(&self_node);
+	err = defer_init();
 	if (err)
 		return err;
+	err = node_init(&self_node);
+	if (err)
+		goto exit_defer;
 	self_node.wire_version = wire_version;
 	err = link_init();
 	if (err)
@@ -27,6 +30,8 @@ exit_links:
 	link_exit();
 destroy_node:
 	node_destroy(&self_node);
+exit_defer:
+	defer_exit();
 	return err;
 }
 
@@ -36,6 +41,7 @@ static void __exit dvmm_exit(void)
 	chardev_exit();
 	node_destroy(&self_node);
 	link_exit();
+	defer_exit();
 }
 
 module_init(dvmm_init);

@@ -2,6 +2,8 @@
 /* kmod/request.c - messages that wait for a reply: numbers, waiters, deadlines. */
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/ktime.h>
+#include <linux/sched/signal.h>
 #include "internal.h"
 #include "transport.h"
 
@@ -64,8 +66,8 @@ static int send_patiently(struct link *link, const struct dvmm_msg *msg, u32 id)
 	return err;
 }
 
-int request_send(struct link *link, const struct dvmm_msg *msg, void *reply,
-		 size_t reply_len, size_t *out_len, u32 timeout_ms)
+static int send_once(struct link *link, const struct dvmm_msg *msg, void *reply,
+		     size_t reply_len, size_t *out_len, u32 timeout_ms)
 {
 	struct request request = { .reply = reply, .room = reply_len };
 	u32 id;
@@ -86,6 +88,26 @@ int request_send(struct link *link, const struct dvmm_msg *msg, void *reply,
 	if (out_len && !err)
 		*out_len = request.len;
 	return err;
+}
+
+/* A peer without memory for the request has not looked at it: it is asked again. */
+int request_send(struct link *link, const struct dvmm_msg *msg, void *reply,
+		 size_t reply_len, size_t *out_len, u32 timeout_ms)
+{
+	ktime_t end = ktime_add_ms(ktime_get(), timeout_ms);
+	s64 left = timeout_ms;
+	int err;
+
+	for (;;) {
+		err = send_once(link, msg, reply, reply_len, out_len, left);
+		if (timeout_ms)
+			left = ktime_ms_delta(end, ktime_get());
+		if (err != -ENOBUFS || (timeout_ms && left <= 0))
+			return err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		usleep_range(5000, 10000);
+	}
 }
 
 void request_answer(struct link *link, const struct dvmm_msg_hdr *hdr,

@@ -56,6 +56,7 @@ void dvmm_service_unregister(const struct dvmm_service *service)
 		if (services[i] == service)
 			services[i] = NULL;
 	up_write(&services_sem);
+	defer_flush();
 }
 EXPORT_SYMBOL_GPL(dvmm_service_unregister);
 
@@ -123,6 +124,7 @@ void service_link_lost(u8 node)
 {
 	int i;
 
+	defer_flush();
 	down_read(&services_sem);
 	for (i = 0; i < MAX_SERVICES; i++)
 		if (services[i] && services[i]->link_lost)

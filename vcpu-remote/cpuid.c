@@ -14,7 +14,11 @@ enum cpuid_reg { EAX, EBX, ECX, EDX };
 
 #define ALL_REGS 0xff
 #define ALL_BITS (~0U)
-#define ALL_BUT_IO_DELAY (~(1U << KVM_FEATURE_NOP_IO_DELAY)) /* no state; saves port 0x80 exits */
+/* NOP_IO_DELAY: no state; saves port 0x80 exits. ASYNC_PF: between a vCPU and its own KVM; what
+ * KVM writes for it is the guest's memory, like any other. See state.c.
+ */
+#define PARAVIRTUAL_HIDDEN (~(1U << KVM_FEATURE_NOP_IO_DELAY | 1U << KVM_FEATURE_ASYNC_PF | \
+			      1U << KVM_FEATURE_ASYNC_PF_INT))
 
 /* One thing that is hidden, or added. */
 struct limit {
@@ -30,15 +34,15 @@ static const struct limit limits[] = {
 	/* What KVM and Hyper-V offer a guest. The signature (0x40000000) stays: with
 	 * it Linux uses x2APIC without interrupt remapping.
 	 */
-	{ 0x40000001, 0x40000001, EAX, ALL_BUT_IO_DELAY, 0,
-	  "PV IPIs, TLB flush, unhalt and yield reach vCPUs of one node; kvmclock, steal time, async PF and PV EOI are memory that its KVM writes" },
+	{ 0x40000001, 0x40000001, EAX, PARAVIRTUAL_HIDDEN, 0,
+	  "PV IPIs, TLB flush, unhalt and yield reach vCPUs of one node; kvmclock, steal time and PV EOI are memory that its KVM writes" },
 	{ 0x40000001, 0x40000001, EDX, ALL_BITS, 0,
 	  "hints belong to the features above" },
 	{ 0x40000002, 0x4000000f, ALL_REGS, ALL_BITS, 0,
 	  "Hyper-V: synthetic interrupts and flushes reach vCPUs of one node" },
 	{ 0x40000080, 0x40000082, ALL_REGS, ALL_BITS, 0,
 	  "Hyper-V debugger: lives in one KVM" },
-	{ 0x40000101, 0x40000101, EAX, ALL_BUT_IO_DELAY, 0,
+	{ 0x40000101, 0x40000101, EAX, PARAVIRTUAL_HIDDEN, 0,
 	  "KVM's leaf when Hyper-V has its place" },
 	{ 0x40000101, 0x40000101, EDX, ALL_BITS, 0,
 	  "hints belong to the features above" },

@@ -9,28 +9,44 @@
 
 /* ---- the node ---- */
 
+/* drain_lock held. A vCPU may have come by now, if who asked has given up. */
+static int begin(struct vm *vm)
+{
+	u64 budget, resident;
+
+	if (vm_vcpu_nodes(vm) & BIT_ULL(dvmm_node_self()))
+		return -EBUSY;
+	dsm_vm_get_budget(vm->dsm, &budget, &resident);
+	/* Zero: it has been emptied before. */
+	if (budget)
+		vm->budget_before = budget;
+	dsm_vm_hold_nothing(vm->dsm);
+	return 0;
+}
+
 int drain_here(struct vm *vm, u32 timeout_ms, u64 *out_resident)
 {
-	u64 budget, now;
+	u64 budget;
 	int err;
 
 	if (timeout_ms > EMPTY_TIMEOUT_MAX_MS)
 		return -EPROTO;
-	dsm_vm_get_budget(vm->dsm, &budget, &now);
-	/* Zero: it has been emptied before. */
-	if (budget)
-		vm->budget_before = budget;
-	err = dsm_vm_give_all(vm->dsm, timeout_ms);
+	mutex_lock(&vm->drain_lock);
+	err = begin(vm);
+	mutex_unlock(&vm->drain_lock);
+	if (!err)
+		err = dsm_vm_wait_empty(vm->dsm, timeout_ms);
 	dsm_vm_get_budget(vm->dsm, &budget, out_resident);
 	return err;
 }
 
 void drain_undo(struct vm *vm)
 {
-	if (!vm->budget_before)
-		return;
-	dsm_vm_set_budget(vm->dsm, max(vm->budget_before, DVMM_BUDGET_MIN));
+	mutex_lock(&vm->drain_lock);
+	if (vm->budget_before)
+		dsm_vm_set_budget(vm->dsm, max(vm->budget_before, DVMM_BUDGET_MIN));
 	vm->budget_before = 0;
+	mutex_unlock(&vm->drain_lock);
 }
 
 /* ---- origin ---- */
@@ -48,7 +64,7 @@ static long ask(struct vm *vm, struct dvmm_mem_empty *args)
 	size_t len = 0;
 	int err = ship_request(vm, args->node_id, &msg, &empty, sizeof(empty), &len);
 
-	if (!err && len != sizeof(empty)) {
+	if (!err && !wire_empty_is_sound(&empty, len)) {
 		dvmm_link_fail(args->node_id, "wrong reply to SLICE_EMPTY");
 		err = -EPROTO;
 	}
@@ -56,7 +72,7 @@ static long ask(struct vm *vm, struct dvmm_mem_empty *args)
 	return err;
 }
 
-/* vm->move_lock is held: no vCPU comes there meanwhile */
+/* move_begin(): no vCPU comes there meanwhile */
 static long empty_node(struct vm *vm, struct dvmm_mem_empty *args)
 {
 	u64 bit;
@@ -81,11 +97,11 @@ long mem_empty_ioctl(struct file *file, void *arg)
 	if (!vm)
 		return -ENOENT;
 	err = vm_is_origin(vm) ? 0 : -EOPNOTSUPP;
-	if (!err && !mutex_trylock(&vm->move_lock))
-		err = -EBUSY;
+	if (!err)
+		err = move_begin(vm);
 	if (!err) {
 		err = empty_node(vm, args);
-		mutex_unlock(&vm->move_lock);
+		move_end(vm);
 	}
 	vm_put(vm);
 	return err;

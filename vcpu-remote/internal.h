@@ -10,9 +10,11 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include "../kmod/kmod.h"
 #include "../dsm/dsm.h"
+#include "wire.h"
 
 struct kvm;
 struct kvm_vcpu;
@@ -28,14 +30,12 @@ struct records;
 
 /* Replies of a slice: it may have to wait for memory of other nodes. */
 #define REQUEST_TIMEOUT_MS 60000
-/* struct kvm_run up to the registers that a VMM may share; the same on all kernels. */
-#define RUN_BYTES offsetof(struct kvm_run, kvm_valid_regs)
-#define RUN_DATA_BYTES PAGE_SIZE
 
 /* A thread of a slice that does jobs in the kernel. */
 struct server {
 	spinlock_t lock;
 	struct list_head jobs; /* lock; of struct job */
+	struct list_head spares; /* lock; for jobs of any size, that memory need not be there at once */
 	struct task_struct *task; /* lock; who serves now, or NULL */
 	wait_queue_head_t wait;
 };
@@ -68,7 +68,7 @@ struct vcpu {
 	struct mutex setup_lock;
 	struct list_head setups; /* setup_lock */
 	u64 ready_nodes; /* setup_lock; they know all of them */
-	u64 made_nodes; /* vm->move_lock or mutex; they have a real vCPU for it */
+	u64 made_nodes; /* vm->moves or mutex; they have a real vCPU for it */
 	void *area; /* what the VMM maps: kvm_run and the pages after it */
 	u32 pio_in; /* mutex; bytes the VMM owes for the last port input */
 	bool tsc_stale; /* mutex; the guest TSC must be set before the next run */
@@ -87,6 +87,7 @@ struct vcpu {
  */
 struct vm {
 	struct kref ref;
+	struct work_struct free_work;
 	u32 id; /* origin << 16 | number */
 	u8 origin;
 	u64 nodes; /* lock for writing; bit n = node n has a part */
@@ -109,9 +110,10 @@ struct vm {
 	u32 nr_routes; /* slots_lock */
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
 
-	struct mutex move_lock; /* origin: one vCPU moves at a time; held over all of it */
-	u64 budget_before; /* slice: of this node, before drain.c took it; else 0 */
-	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; as move_lock has it, one uses it */
+	atomic_t moves; /* origin: 1: a vCPU moves, or a node is emptied; see move_begin() */
+	struct mutex drain_lock; /* slice: innermost but for vm->irq's */
+	u64 budget_before; /* drain_lock; of this node, before drain.c took it; else 0 */
+	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; one at a time moves */
 
 	struct mutex ioeventfds_lock; /* innermost */
 	struct list_head ioeventfds; /* ioeventfds_lock; origin: see ioeventfd.c */
@@ -178,7 +180,12 @@ int vm_publish(struct vm *vm); /* vm_find() finds it now. -EEXIST */
 struct vm *vm_find(u32 id); /* takes a reference, or NULL; any sleepable context */
 struct vm *vm_find_from(u32 id); /* the one with the smallest id >= @id */
 struct vm *vm_get(struct vm *vm);
-void vm_put(struct vm *vm);
+void vm_put(struct vm *vm); /* may wait for who is in the VM's memory, and these for peers */
+void vm_put_later(struct vm *vm); /* any sleepable context, also of messages */
+bool vm_is_known(u32 id); /* or was, a moment ago */
+void vm_queue_work(struct work_struct *work); /* it is done before the module goes */
+int vm_init(void);
+void vm_exit(void); /* no VM is to be found any more */
 u32 vm_count(void);
 /* other nodes of @vm in turn, start with -1; DVMM_MAX_NODES: no more */
 int vm_next_node(const struct vm *vm, int after);
@@ -278,11 +285,13 @@ void drain_undo(struct vm *vm); /* slice: a vCPU comes here, after all */
 /* move.c: a vCPU goes to another node while the VM runs */
 long vcpu_move_ioctl(struct file *file, void *arg);
 bool move_is_asked(struct vcpu *vcpu);
+int move_begin(struct vm *vm); /* origin: -EBUSY: a vCPU of it moves, or a node is emptied */
+void move_end(struct vm *vm); /* any context */
 void move_now(struct vcpu *vcpu); /* the VMM's thread: if it is asked; vcpu->is_between */
 void move_leave(struct vcpu *vcpu); /* the VMM's thread: after the first run elsewhere has begun */
 int move_saved(const struct real_vcpu *real, struct vcpu *vcpu); /* slice: VCPU_SAVE */
 int move_loaded(const struct real_vcpu *real, struct vcpu *vcpu,
-		const struct dvmm_msg_state *state, size_t len); /* slice: VCPU_LOAD */
+		const struct dvmm_msg_state *state); /* slice: VCPU_LOAD */
 int move_left(const struct real_vcpu *real, struct vcpu *vcpu, u32 *out_late); /* VCPU_LEFT */
 int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len); /* VCPU_MOVED */
 int move_fence(struct vm *vm, u8 from, const struct dvmm_msg_vcpu *fence, size_t len);
@@ -340,19 +349,21 @@ int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const 
 		  size_t len);
 void slice_ended(struct vm *vm, int error); /* by vm_end() */
 void slice_free(struct vm *vm);
-void server_init(struct server *server);
+int server_init(struct server *server, bool serves); /* -ENOMEM */
+void server_exit(struct server *server);
 struct vcpu *slice_add_vcpu(struct vm *vm, u32 id); /* one that comes from elsewhere; or ERR_PTR */
 
 /* job.c: does what the origin asked, in a thread of the slice */
 struct job {
 	struct list_head item;
+	bool is_spare; /* of its server */
 	u16 type;
 	u32 req;
 	size_t len;
 	u8 payload[];
 };
 void job_do(struct vm *vm, struct vcpu *vcpu, struct job *job, unsigned long scratch);
-void job_refuse(struct vm *vm, struct job *job, int error);
+void job_refuse(struct vm *vm, const struct job *job, int error);
 
 /* run.c: KVM_RUN of a vCPU that lives elsewhere */
 long run_vcpu(struct vcpu *vcpu); /* origin: the VMM's thread; vcpu->mutex held */

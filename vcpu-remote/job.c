@@ -11,14 +11,13 @@
 
 static void reply(struct vm *vm, const struct job *job, int error)
 {
-	dvmm_link_reply(vm->origin, job->req, error, NULL, 0);
+	dvmm_link_reply_patiently(vm->origin, job->req, error, NULL, 0);
 }
 
-void job_refuse(struct vm *vm, struct job *job, int error)
+void job_refuse(struct vm *vm, const struct job *job, int error)
 {
 	if (job->req)
-		reply(vm, job, error);
-	kvfree(job);
+		dvmm_link_reply(vm->origin, job->req, error, NULL, 0);
 }
 
 /* What was asked, after the checks. */
@@ -89,7 +88,7 @@ static int answer(struct vm *vm, const struct job *job, const struct asked *aske
 		kvfree(out);
 		return -EFAULT;
 	}
-	dvmm_link_reply(vm->origin, job->req, 0, out, sizeof(*out) + bytes);
+	dvmm_link_reply_patiently(vm->origin, job->req, 0, out, sizeof(*out) + bytes);
 	kvfree(out);
 	return 0;
 }
@@ -219,7 +218,7 @@ static void reply_state(struct vm *vm, const struct vcpu *vcpu, const struct job
 		.records_len = cpu_to_le32(records->bytes),
 	};
 	memcpy(state + 1, records->start, records->bytes);
-	dvmm_link_reply(vm->origin, job->req, 0, state, bytes);
+	dvmm_link_reply_patiently(vm->origin, job->req, 0, state, bytes);
 	kvfree(state);
 }
 
@@ -234,7 +233,7 @@ static int save_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const stru
 
 static int load_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const struct job *job)
 {
-	int err = move_loaded(real, vcpu, (const void *)job->payload, job->len);
+	int err = move_loaded(real, vcpu, (const void *)job->payload);
 
 	if (!err)
 		reply(real->vm, job, 0);
@@ -249,7 +248,7 @@ static int leave_vcpu(const struct real_vcpu *real, struct vcpu *vcpu, const str
 
 	late = cpu_to_le32(nr);
 	if (!err)
-		dvmm_link_reply(real->vm->origin, job->req, 0, &late, sizeof(late));
+		dvmm_link_reply_patiently(real->vm->origin, job->req, 0, &late, sizeof(late));
 	return err;
 }
 
@@ -302,7 +301,7 @@ static int empty_here(struct vm *vm, const struct job *job)
 
 	msg.resident = cpu_to_le64(resident);
 	if (!err)
-		dvmm_link_reply(vm->origin, job->req, 0, &msg, sizeof(msg));
+		dvmm_link_reply_patiently(vm->origin, job->req, 0, &msg, sizeof(msg));
 	return err;
 }
 

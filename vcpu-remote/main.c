@@ -67,24 +67,49 @@ static int vm_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 	}
 }
 
+/* It has ended here, and the peer does not know yet. */
+static int unknown_vm(u8 from, const struct dvmm_msg_hdr *hdr)
+{
+	if (hdr->req)
+		dvmm_link_reply(from, le32_to_cpu(hdr->req), -ENOENT, NULL, 0);
+	return 0;
+}
+
+static int known_vm(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
+{
+	struct vm *vm = vm_find(le32_to_cpu(hdr->vm));
+	int err;
+
+	if (!vm)
+		return unknown_vm(from, hdr);
+	err = vm_message(vm, from, hdr, payload, len);
+	vm_put_later(vm);
+	return err;
+}
+
+/* To make a VM takes memory. */
+static int deferred(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
+{
+	if (le16_to_cpu(hdr->type) == DVMM_MSG_SLICE_START)
+		return slice_start_message(from, hdr, payload, len);
+	return known_vm(from, hdr, payload, len);
+}
+
+static const struct dvmm_service service;
+
 static int message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload,
 		   size_t len)
 {
-	struct vm *vm;
-	int err;
+	u16 type = le16_to_cpu(hdr->type);
 
-	if (le16_to_cpu(hdr->type) == DVMM_MSG_SLICE_START)
-		return slice_start_message(from, hdr, payload, len);
-	vm = vm_find(le32_to_cpu(hdr->vm));
-	if (!vm) {
-		/* It has ended here, and the peer does not know yet. */
-		if (hdr->req)
-			dvmm_link_reply(from, le32_to_cpu(hdr->req), -ENOENT, NULL, 0);
+	if (type == DVMM_MSG_SLICE_START)
+		return hdr->req ? dvmm_defer(&service, from, hdr, payload, len) : -EPROTO;
+	if (type == DVMM_MSG_VM_STOP && !vm_is_known(le32_to_cpu(hdr->vm))) {
+		/* It may be about to be made. */
+		dvmm_defer(&service, from, hdr, payload, len);
 		return 0;
 	}
-	err = vm_message(vm, from, hdr, payload, len);
-	vm_put(vm);
-	return err;
+	return known_vm(from, hdr, payload, len);
 }
 
 static const struct dvmm_service service = {
@@ -93,6 +118,7 @@ static const struct dvmm_service service = {
 	.first_type = DVMM_MSG_SLICE_START,
 	.last_type = DVMM_MSG_SLICE_EMPTY,
 	.message = message,
+	.deferred = deferred,
 	.link_lost = vm_lost_node,
 };
 
@@ -116,10 +142,13 @@ static void unregister_ioctls(void)
 
 static int __init vcpu_init(void)
 {
-	int err = real_init(kvm);
+	int err = vm_init();
 
 	if (err)
 		return err;
+	err = real_init(kvm);
+	if (err)
+		goto exit_vm;
 	err = apic_probe_init();
 	if (err)
 		goto exit_real;
@@ -142,6 +171,8 @@ exit_probe:
 	apic_probe_exit();
 exit_real:
 	real_exit();
+exit_vm:
+	vm_exit();
 	return err;
 }
 
@@ -159,6 +190,7 @@ static void __exit vcpu_exit(void)
 	unregister_ioctls();
 	dvmm_service_unregister(&service);
 	end_unattached();
+	vm_exit();
 	kvmdev_exit();
 	apic_probe_exit();
 	real_exit();

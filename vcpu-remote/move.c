@@ -21,27 +21,51 @@
 #include "state.h"
 
 #define RUN_TIMEOUT_MS 5000
+#define RUN_TIMEOUT_MAX_MS 600000
 #define FENCE_TIMEOUT_MS 10000
 #define RECORDS_ROOM (DVMM_MSG_MAX - sizeof(struct dvmm_msg_hdr) - sizeof(struct dvmm_msg_state))
 
-/* One move: the ioctl and the VMM's thread each have a reference. */
+/* How often who waits looks whether the VM has ended. */
+#define LOOK_MS 100
+
+/* One move. References: the ioctl, the VMM's thread, then who sees to the old node. While any
+ * is held no other vCPU of the VM moves, also when the ioctl has been given up.
+ */
 struct move {
 	struct kref ref;
+	struct vm *vm; /* a reference, and its turn: see move_begin() */
+	struct vcpu *vcpu;
+	struct work_struct left_work;
 	u8 from;
 	u8 to;
 	int err;
 	const char *what; /* failed */
 	struct completion decided; /* it lives at @to, or it runs on at @from */
-	struct completion left; /* from the origin: what came late is sent on */
+	struct completion left; /* what came late is sent on */
+	int left_err;
 	ktime_t stopped; /* when it was kicked */
 	u64 downtime_ns;
 	u32 bytes;
 	u32 late;
 };
 
+int move_begin(struct vm *vm)
+{
+	return atomic_xchg_acquire(&vm->moves, 1) ? -EBUSY : 0;
+}
+
+void move_end(struct vm *vm)
+{
+	atomic_set_release(&vm->moves, 0);
+}
+
 static void move_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct move, ref));
+	struct move *move = container_of(ref, struct move, ref);
+
+	move_end(move->vm);
+	vm_put_later(move->vm);
+	kfree(move);
 }
 
 static void move_put(struct move *move)
@@ -86,8 +110,7 @@ static int save_there(struct vcpu *vcpu, struct move *move, struct records *reco
 	if (!state)
 		return -ENOMEM;
 	err = ship_request(vcpu->vm, move->from, &msg, state, DVMM_MSG_MAX, &len);
-	if (!err && (len < sizeof(*state) || len - sizeof(*state) > records->room ||
-		     le32_to_cpu(state->records_len) != len - sizeof(*state))) {
+	if (!err && (!wire_state_is_sound(state, len) || len - sizeof(*state) > records->room)) {
 		dvmm_link_fail(move->from, "wrong reply to VCPU_SAVE");
 		err = -EPROTO;
 	}
@@ -151,13 +174,11 @@ static void tell_all(struct vcpu *vcpu, struct move *move)
 
 /* ---- the VMM's thread ---- */
 
+/* Also one that was here before is switched off: that may have failed then. */
 static int make_here(struct vcpu *vcpu, struct real_vcpu *real)
 {
-	int err;
+	int err = vcpu->here ? 0 : vcpu_create_here(vcpu);
 
-	if (vcpu->here)
-		return 0;
-	err = vcpu_create_here(vcpu);
 	if (err)
 		return err;
 	real->file = vcpu->here;
@@ -178,8 +199,9 @@ static int load_here(const struct real_vcpu *real, const struct records *records
 
 	if (!err)
 		err = state_load(real, records->start, records->bytes);
-	if (err)
-		state_switch_off(real);
+	/* Else it would take interrupts here, and live there. */
+	if (err && state_switch_off(real))
+		vm_die(real->vm, err, "a vCPU that does not live here cannot be switched off");
 	return err;
 }
 
@@ -285,10 +307,12 @@ void move_now(struct vcpu *vcpu)
 				    rtt_of(move->to) / 2;
 	}
 	complete(&move->decided);
-	if (!move->err && move->from == dvmm_node_self())
+	if (move->err)
+		move_put(move);
+	else if (move->from == dvmm_node_self())
 		vcpu->leaving = move;
 	else
-		move_put(move);
+		vm_queue_work(&move->left_work);
 }
 
 /* ---- the old node ---- */
@@ -361,8 +385,34 @@ void move_leave(struct vcpu *vcpu)
 	int err = leave(vcpu, move);
 
 	vcpu->leaving = NULL;
+	move->left_err = err;
 	if (err)
 		vm_die(vcpu->vm, err, "a vCPU that has moved cannot be switched off where it was");
+	complete(&move->left);
+	move_put(move);
+}
+
+/* What has come late may be a guest's only interrupt: without it, it would wait for ever. */
+static void leave_there(struct work_struct *work)
+{
+	struct move *move = container_of(work, struct move, left_work);
+	const struct dvmm_msg_vcpu left = { .vcpu_id = cpu_to_le32(move->vcpu->id) };
+	const struct dvmm_msg msg = {
+		.type = DVMM_MSG_VCPU_LEFT,
+		.vm = move->vm->id,
+		.payload = &left,
+		.len = sizeof(left),
+	};
+	__le32 late = 0;
+	int err;
+
+	count_message(move, sizeof(left));
+	count_message(move, sizeof(late));
+	err = ship_request(move->vm, move->from, &msg, &late, sizeof(late), NULL);
+	if (err)
+		vm_die(move->vm, err, "a vCPU that has moved cannot be switched off where it was");
+	move->late = le32_to_cpu(late);
+	move->left_err = err;
 	complete(&move->left);
 	move_put(move);
 }
@@ -403,17 +453,17 @@ int move_fence(struct vm *vm, u8 from, const struct dvmm_msg_vcpu *fence, size_t
 /* ---- the new node, and all others ---- */
 
 int move_loaded(const struct real_vcpu *real, struct vcpu *vcpu,
-		const struct dvmm_msg_state *state, size_t len)
+		const struct dvmm_msg_state *state)
 {
 	struct vm *vm = vcpu->vm;
-	u32 bytes = le32_to_cpu(state->records_len);
-	const struct records records = { .start = (u8 *)(state + 1), .bytes = bytes };
+	const struct records records = {
+		.start = (u8 *)(state + 1),
+		.bytes = le32_to_cpu(state->records_len),
+	};
 	u8 self = dvmm_node_self();
 	s64 offset;
 	int err;
 
-	if (len < sizeof(*state) || bytes != len - sizeof(*state))
-		return -EPROTO;
 	vm->guest_tsc_offset = le64_to_cpu(state->guest_tsc_offset);
 	err = clock_slice_offset(vm, &offset);
 	if (!err)
@@ -431,10 +481,10 @@ int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len)
 	u32 id = le32_to_cpu(moved->vcpu_id);
 	u32 from = le32_to_cpu(moved->from);
 	u32 to = le32_to_cpu(moved->to);
+	u64 nodes = READ_ONCE(vm->nodes) | READ_ONCE(vm->lost_nodes);
 	struct vcpu *vcpu;
 
-	if (len != sizeof(*moved) || id >= DVMM_MAX_VCPUS || from >= DVMM_MAX_NODES ||
-	    to >= DVMM_MAX_NODES || from == to)
+	if (!wire_moved_is_sound(moved, len, nodes))
 		return -EPROTO;
 	irq_vcpu_moved(vm, id, from, to);
 	vcpu = vcpu_find(vm, id);
@@ -445,7 +495,8 @@ int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len)
 
 /* ---- the ioctl ---- */
 
-static struct move *move_new(u8 from, u8 to)
+/* The caller has begun; the last reference ends that. */
+static struct move *move_new(struct vcpu *vcpu, u8 to)
 {
 	struct move *move = kzalloc(sizeof(*move), GFP_KERNEL);
 
@@ -454,7 +505,10 @@ static struct move *move_new(u8 from, u8 to)
 	kref_init(&move->ref);
 	init_completion(&move->decided);
 	init_completion(&move->left);
-	move->from = from;
+	INIT_WORK(&move->left_work, leave_there);
+	move->vm = vm_get(vcpu->vm);
+	move->vcpu = vcpu;
+	move->from = vcpu->node;
 	move->to = to;
 	return move;
 }
@@ -499,7 +553,8 @@ static long prepare(struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 		return 0;
 	if (!(vcpu->made_nodes & BIT_ULL(to)))
 		err = ship_vcpu_create(vcpu, to);
-	if (err)
+	/* By a move that was given up before the answer came. */
+	if (err && err != -EEXIST)
 		return fail(args, err, "node %u cannot make the vCPU: error %ld", to, -err);
 	vcpu->made_nodes |= BIT_ULL(to);
 	err = setup_replay(vcpu, to, NULL, 0);
@@ -527,18 +582,27 @@ static bool withdraw(struct vcpu *vcpu, struct move *move)
 	return true;
 }
 
-static long wait_decided(struct vcpu *vcpu, struct move *move, struct dvmm_vcpu_move *args)
+/* Also ends with the VM. Zero: in vain. */
+static long wait_for(struct vm *vm, struct completion *done, unsigned long end)
 {
-	u32 timeout_ms = args->timeout_ms ?: RUN_TIMEOUT_MS;
 	long left;
 
-	left = wait_for_completion_killable_timeout(&move->decided,
-						    msecs_to_jiffies(timeout_ms));
+	do {
+		left = wait_for_completion_killable_timeout(done, msecs_to_jiffies(LOOK_MS));
+	} while (!left && !vm_is_dead(vm) && time_before(jiffies, end));
+	return left;
+}
+
+static long wait_decided(struct vcpu *vcpu, struct move *move, struct dvmm_vcpu_move *args)
+{
+	u32 timeout_ms = min_t(u32, args->timeout_ms ?: RUN_TIMEOUT_MS, RUN_TIMEOUT_MAX_MS);
+	long left = wait_for(vcpu->vm, &move->decided, jiffies + msecs_to_jiffies(timeout_ms));
+
 	if (left <= 0 && withdraw(vcpu, move))
-		return left ? -EINTR : fail(args, -ETIMEDOUT,
+		return left ? -EINTR : vm_is_dead(vcpu->vm) ? -EIO : fail(args, -ETIMEDOUT,
 					    "the VMM does not run vCPU %u; is the VM paused?",
 					    vcpu->id);
-	/* It has begun: its requests have deadlines. */
+	/* It has begun: its requests have deadlines. Given up here, it goes on. */
 	if (left <= 0 && wait_for_completion_killable(&move->decided))
 		return -EINTR;
 	if (vm_is_dead(vcpu->vm))
@@ -548,25 +612,9 @@ static long wait_decided(struct vcpu *vcpu, struct move *move, struct dvmm_vcpu_
 	return 0;
 }
 
-static long wait_left(struct vcpu *vcpu, struct move *move)
+static long wait_left(struct move *move)
 {
-	const struct dvmm_msg_vcpu left = { .vcpu_id = cpu_to_le32(vcpu->id) };
-	const struct dvmm_msg msg = {
-		.type = DVMM_MSG_VCPU_LEFT,
-		.vm = vcpu->vm->id,
-		.payload = &left,
-		.len = sizeof(left),
-	};
-	__le32 late = 0;
-	long err;
-
-	if (move->from == dvmm_node_self())
-		return wait_for_completion_killable(&move->left) ? -EINTR : 0;
-	count_message(move, sizeof(left));
-	count_message(move, sizeof(late));
-	err = ship_request(vcpu->vm, move->from, &msg, &late, sizeof(late), NULL);
-	move->late = le32_to_cpu(late);
-	return err;
+	return wait_for_completion_killable(&move->left) ? -EINTR : move->left_err;
 }
 
 static void report(struct vcpu *vcpu, const struct move *move, struct dvmm_vcpu_move *args)
@@ -586,39 +634,46 @@ static void report(struct vcpu *vcpu, const struct move *move, struct dvmm_vcpu_
 		   vcpu->id, move->from, move->to, move->downtime_ns / 1000, move->bytes);
 }
 
-/* vm->move_lock is held */
-static long move_vcpu(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
+static long move_vcpu(struct move *move, struct dvmm_vcpu_move *args)
 {
-	struct move *move;
-	long err = check(vm, vcpu, args) ?: prepare(vcpu, args);
+	struct vcpu *vcpu = move->vcpu;
+	long err = prepare(vcpu, args);
 
 	if (err)
 		return err;
-	move = move_new(vcpu->node, args->node_id);
-	if (!move)
-		return -ENOMEM;
 	ask(vcpu, move);
-	err = wait_decided(vcpu, move, args) ?: wait_left(vcpu, move);
+	err = wait_decided(vcpu, move, args) ?: wait_left(move);
 	if (!err)
 		report(vcpu, move, args);
+	return err;
+}
+
+/* It has begun. */
+static long move_of_vm(struct vm *vm, struct dvmm_vcpu_move *args)
+{
+	struct vcpu *vcpu = vcpu_find(vm, args->vcpu_id);
+	long err = check(vm, vcpu, args);
+	struct move *move = err ? NULL : move_new(vcpu, args->node_id);
+
+	if (!move) {
+		move_end(vm);
+		return err ?: -ENOMEM;
+	}
+	err = move_vcpu(move, args);
 	move_put(move);
 	return err;
 }
 
-static long move_of_vm(struct vm *vm, struct dvmm_vcpu_move *args)
+static long begin_and_move(struct vm *vm, struct dvmm_vcpu_move *args)
 {
-	long err;
-
 	if (!vm_is_origin(vm))
 		return fail(args, -EOPNOTSUPP, "vCPUs are moved at the VM's origin, node %u",
 			    vm->origin);
 	if (vm_is_dead(vm))
 		return fail(args, -EIO, "the VM has ended");
-	if (!mutex_trylock(&vm->move_lock))
+	if (move_begin(vm))
 		return fail(args, -EBUSY, "another vCPU of the VM moves");
-	err = move_vcpu(vm, vcpu_find(vm, args->vcpu_id), args);
-	mutex_unlock(&vm->move_lock);
-	return err;
+	return move_of_vm(vm, args);
 }
 
 long vcpu_move_ioctl(struct file *file, void *arg)
@@ -631,7 +686,7 @@ long vcpu_move_ioctl(struct file *file, void *arg)
 	vm = vm_find(args->vm_id);
 	if (!vm)
 		return -ENOENT;
-	err = move_of_vm(vm, args);
+	err = begin_and_move(vm, args);
 	vm_put(vm);
 	return err;
 }

@@ -11,6 +11,7 @@
  * Runs are numbered. A kick names the run it ends, so that one that comes too
  * early or too late hurts no other run.
  */
+#include <linux/delay.h>
 #include <linux/kvm_host.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -259,14 +260,11 @@ int run_exited(struct vcpu *vcpu, const void *payload, size_t len)
 	const struct kvm_run *run = payload + sizeof(*msg);
 	u32 seq, data_len;
 
-	if (len < sizeof(*msg) + RUN_BYTES ||
-	    le32_to_cpu(msg->run_len) != RUN_BYTES)
+	if (!wire_exit_is_sound(msg, len))
 		return -EPROTO;
 	seq = le32_to_cpu(msg->run_seq);
 	data_len = le32_to_cpu(msg->data_len);
-	if (len != sizeof(*msg) + RUN_BYTES + data_len ||
-	    data_len > RUN_DATA_BYTES || seq != READ_ONCE(vcpu->run_seq) ||
-	    seq == vcpu->exit_seq)
+	if (seq != READ_ONCE(vcpu->run_seq) || seq == vcpu->exit_seq)
 		return -EPROTO;
 	vcpu->run_ret = (s32)le32_to_cpu(msg->ret);
 	exit_to_area(vcpu, run, (const void *)run + RUN_BYTES, data_len);
@@ -358,13 +356,18 @@ static void send_exit(struct vcpu *vcpu, struct kvm_vcpu *real, u32 seq, long re
 		.tail_len = RUN_BYTES + data_len,
 	};
 	u8 *tail = kmalloc(msg.tail_len, GFP_KERNEL | __GFP_NOFAIL);
-	int err;
+	int tries, err;
 
 	memcpy(tail, real->run, RUN_BYTES);
 	if (data_len)
 		memcpy(tail + RUN_BYTES, real->arch.pio_data, data_len);
 	msg.tail = tail;
-	err = dvmm_link_send(vcpu->vm->origin, &msg);
+	for (tries = 0; tries < 1000; tries++) {
+		err = dvmm_link_send(vcpu->vm->origin, &msg);
+		if (err != -ENOBUFS)
+			break;
+		usleep_range(1000, 2000);
+	}
 	kfree(tail);
 	if (err)
 		vm_die(vcpu->vm, err, "an exit cannot be sent to the VMM");

@@ -11,6 +11,11 @@
 #include <linux/uaccess.h>
 #include "internal.h"
 
+/* A vCPU has one job at a time, and the one before may not be put away yet. Requests that find
+ * no memory are asked again.
+ */
+#define NR_SPARES 2
+
 struct slice {
 	struct server server; /* of the VM's own jobs */
 	bool attached; /* vm->lock; the slice's fd holds the VM's first reference */
@@ -19,11 +24,79 @@ struct slice {
 	u32 new_vcpu; /* its serving thread; 1 + a vCPU that needs a thread, or 0 */
 };
 
-void server_init(struct server *server)
+static int add_spare(struct server *server)
 {
+	struct job *job = kvzalloc(sizeof(*job) + DVMM_MSG_MAX, GFP_KERNEL);
+
+	if (!job)
+		return -ENOMEM;
+	job->is_spare = true;
+	list_add(&job->item, &server->spares);
+	return 0;
+}
+
+/* @serves: jobs come, by messages. */
+int server_init(struct server *server, bool serves)
+{
+	int i, err = 0;
+
 	spin_lock_init(&server->lock);
 	INIT_LIST_HEAD(&server->jobs);
+	INIT_LIST_HEAD(&server->spares);
 	init_waitqueue_head(&server->wait);
+	for (i = 0; serves && !err && i < NR_SPARES; i++)
+		err = add_spare(server);
+	if (err)
+		server_exit(server);
+	return err;
+}
+
+/* Nothing is being done. */
+void server_exit(struct server *server)
+{
+	struct job *job, *next;
+
+	list_for_each_entry_safe(job, next, &server->spares, item) {
+		list_del(&job->item);
+		kvfree(job);
+	}
+}
+
+/* ---- memory of jobs: a receive handler must not wait for any ---- */
+
+static struct job *take_spare(struct server *server)
+{
+	struct job *job;
+
+	spin_lock(&server->lock);
+	job = list_first_entry_or_null(&server->spares, struct job, item);
+	if (job)
+		list_del(&job->item);
+	spin_unlock(&server->lock);
+	return job;
+}
+
+static struct job *job_new(struct server *server, size_t len)
+{
+	struct job *job = take_spare(server);
+
+	if (job)
+		return job;
+	job = kmalloc(struct_size(job, payload, len), GFP_NOWAIT | __GFP_NOWARN);
+	if (job)
+		job->is_spare = false;
+	return job;
+}
+
+static void job_free(struct server *server, struct job *job)
+{
+	if (!job || !job->is_spare) {
+		kfree(job);
+		return;
+	}
+	spin_lock(&server->lock);
+	list_add(&job->item, &server->spares);
+	spin_unlock(&server->lock);
 }
 
 /* ---- messages ---- */
@@ -66,11 +139,10 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 	}
 	vm->guest_tsc_offset = le64_to_cpu(start->guest_tsc_offset);
 	vm->slice = kzalloc(sizeof(*vm->slice), GFP_KERNEL);
-	if (!vm->slice) {
+	if (!vm->slice || server_init(&vm->slice->server, true)) {
 		vm_put(vm);
 		return -ENOMEM;
 	}
-	server_init(&vm->slice->server);
 	vm->slice->start_pending = true;
 	vm->slice->start_req = req;
 	err = vm_publish(vm);
@@ -116,15 +188,18 @@ int slice_start_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *pay
 static int enqueue(struct vm *vm, struct server *server,
 		   const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
 {
-	struct job *job = kvmalloc(struct_size(job, payload, len), GFP_KERNEL);
+	struct job *job = job_new(server, len);
+	u32 req = le32_to_cpu(hdr->req);
 	bool dead;
 
-	if (!job) {
+	if (!job && req)
+		dvmm_link_reply(vm->origin, req, -ENOBUFS, NULL, 0);
+	else if (!job)
 		vm_die(vm, -ENOMEM, "a slice has no memory");
+	if (!job)
 		return 0;
-	}
 	job->type = le16_to_cpu(hdr->type);
-	job->req = le32_to_cpu(hdr->req);
+	job->req = req;
 	job->len = len;
 	memcpy(job->payload, payload, len);
 	spin_lock(&server->lock);
@@ -132,10 +207,12 @@ static int enqueue(struct vm *vm, struct server *server,
 	if (!dead)
 		list_add_tail(&job->item, &server->jobs);
 	spin_unlock(&server->lock);
-	if (dead)
+	if (dead) {
 		job_refuse(vm, job, -EIO);
-	else
+		job_free(server, job);
+	} else {
 		wake_up(&server->wait);
+	}
 	return 0;
 }
 
@@ -147,15 +224,6 @@ static size_t fixed_bytes(u16 type)
 #undef MSG
 	}
 	return SIZE_MAX;
-}
-
-static bool run_is_sound(const struct dvmm_msg_run *run, size_t len)
-{
-	u32 data_len = le32_to_cpu(run->data_len);
-
-	return le32_to_cpu(run->run_len) == RUN_BYTES &&
-	       data_len <= RUN_DATA_BYTES &&
-	       len == sizeof(*run) + RUN_BYTES + data_len;
 }
 
 static int vcpu_message(struct vm *vm, const struct dvmm_msg_hdr *hdr, u32 vcpu_id,
@@ -172,12 +240,15 @@ static int vcpu_message(struct vm *vm, const struct dvmm_msg_hdr *hdr, u32 vcpu_
 		run_kick(vcpu, le32_to_cpu(kick->run_seq));
 		return 0;
 	case DVMM_MSG_VCPU_RUN:
-		if (!run_is_sound(payload, len))
+		if (!wire_run_is_sound(payload, len))
 			return -EPROTO;
-		fallthrough;
-	default:
-		return enqueue(vm, &vcpu->server, hdr, payload, len);
+		break;
+	case DVMM_MSG_VCPU_LOAD:
+		if (!wire_state_is_sound(payload, len))
+			return -EPROTO;
+		break;
 	}
+	return enqueue(vm, &vcpu->server, hdr, payload, len);
 }
 
 int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
@@ -190,10 +261,13 @@ int slice_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 	if (from != vm->origin || !vm->slice || len < fixed_bytes(type))
 		return -EPROTO;
 	switch (type) {
+	case DVMM_MSG_SLICE_EMPTY:
+		if (!wire_empty_is_sound(payload, len))
+			return -EPROTO;
+		fallthrough;
 	case DVMM_MSG_VM_IOCTL:
 	case DVMM_MSG_MEMSLOT:
 	case DVMM_MSG_VCPU_CREATE:
-	case DVMM_MSG_SLICE_EMPTY:
 		return enqueue(vm, &vm->slice->server, hdr, payload, len);
 	case DVMM_MSG_VCPU_IOCTL:
 		return vcpu_message(vm, hdr, le32_to_cpu(ioctl->vcpu_id), payload, len);
@@ -285,7 +359,7 @@ static long serve_jobs(struct vm *vm, struct vcpu *vcpu, struct server *server,
 			wait_event_interruptible(server->wait,
 						 vm_is_dead(vm) ||
 						 !list_empty_careful(&server->jobs));
-		kvfree(job);
+		job_free(server, job);
 		if (!vcpu && vm->slice->new_vcpu)
 			return take_new_vcpu(vm);
 	}
@@ -498,8 +572,10 @@ static void refuse_jobs(struct vm *vm, struct server *server)
 {
 	struct job *job;
 
-	while ((job = take_job(server)))
+	while ((job = take_job(server))) {
 		job_refuse(vm, job, -EIO);
+		job_free(server, job);
+	}
 }
 
 void slice_ended(struct vm *vm, int error)
@@ -527,5 +603,7 @@ void slice_ended(struct vm *vm, int error)
 
 void slice_free(struct vm *vm)
 {
+	if (vm->slice)
+		server_exit(&vm->slice->server);
 	kfree(vm->slice);
 }

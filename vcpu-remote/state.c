@@ -41,9 +41,19 @@ static long set(const struct real_vcpu *real, unsigned int cmd, const void *arg,
 
 /* ---- MSRs ---- */
 
+/* Asynchronous page faults: switched on where it comes to live, KVM tells the guest that all
+ * pages it waits for are there. Those that are not fault again.
+ */
+static bool is_of_async_pf(u32 index)
+{
+	return index == MSR_KVM_ASYNC_PF_EN || index == MSR_KVM_ASYNC_PF_INT;
+}
+
 /* What a spanning guest does not have (cpuid.c), and the TSC, which clock.c sets. */
 static bool is_left_out(u32 index)
 {
+	if (is_of_async_pf(index))
+		return false;
 	return index == MSR_IA32_TSC || index == MSR_KVM_WALL_CLOCK ||
 	       index == MSR_KVM_SYSTEM_TIME ||
 	       (index >= MSR_KVM_WALL_CLOCK_NEW && index <= MSR_KVM_WALL_CLOCK_NEW + 0xff) ||
@@ -357,18 +367,27 @@ static long stop_lapic(const struct real_vcpu *real)
 	return err;
 }
 
+static int set_msr(const struct real_vcpu *real, u32 index, u64 data)
+{
+	const struct one_msr one = {
+		.head.nmsrs = 1,
+		.entry = { .index = index, .data = data },
+	};
+	long err = set(real, KVM_SET_MSRS, &one, sizeof(one), sizeof(one));
+
+	return err == 1 ? 0 : err < 0 ? err : -EIO;
+}
+
+/* A page that KVM has waited for since makes a vCPU runnable, also one that waits for its SIPI
+ * when it comes back: so it shall wait for none. (-EIO: the VMM has not given it the MSR.)
+ */
 int state_switch_off(const struct real_vcpu *real)
 {
-	const struct one_msr off = {
-		.head.nmsrs = 1,
-		.entry = { .index = MSR_IA32_APICBASE, .data = APIC_DEFAULT_PHYS_BASE },
-	};
-	long err = stop_lapic(real);
+	long err = set_msr(real, MSR_KVM_ASYNC_PF_EN, 0);
 
-	if (err)
-		return err;
-	err = set(real, KVM_SET_MSRS, &off, sizeof(off), sizeof(off));
-	return err == 1 ? 0 : err < 0 ? err : -EIO;
+	if (!err || err == -EIO)
+		err = stop_lapic(real);
+	return err ?: set_msr(real, MSR_IA32_APICBASE, APIC_DEFAULT_PHYS_BASE);
 }
 
 static int saved(const struct records *records, unsigned int cmd, void *out, size_t bytes)

@@ -31,25 +31,28 @@ static struct vcpu *vcpu_new(struct vm *vm, u32 id, u8 node)
 	vcpu->id = id;
 	vcpu->node = node;
 	vcpu->tsc_stale = true;
-	server_init(&vcpu->server);
 	mutex_init(&vcpu->mutex);
 	init_waitqueue_head(&vcpu->wait);
 	vcpu->is_between = true;
 	mutex_init(&vcpu->setup_lock);
 	INIT_LIST_HEAD(&vcpu->setups);
+	if (server_init(&vcpu->server, !vm_is_origin(vm)))
+		goto free_vcpu;
 	if (!is_wrapped(vm))
 		return vcpu;
 	vcpu->area = vmalloc_user(real_mmap_bytes());
-	if (!vcpu->area) {
-		kfree(vcpu);
-		return NULL;
-	}
-	return vcpu;
+	if (vcpu->area)
+		return vcpu;
+	server_exit(&vcpu->server);
+free_vcpu:
+	kfree(vcpu);
+	return NULL;
 }
 
 static void vcpu_free(struct vcpu *vcpu)
 {
 	setup_free_all(vcpu);
+	server_exit(&vcpu->server);
 	kvfree(vcpu->saved);
 	vfree(vcpu->area);
 	kfree(vcpu);

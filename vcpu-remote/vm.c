@@ -10,6 +10,7 @@
 /* All VMs of this node by id, without references. */
 static DEFINE_XARRAY(vms);
 static atomic_t nr_vms = ATOMIC_INIT(0);
+static struct workqueue_struct *vm_wq;
 
 static u64 nodes_of_places(const struct vm_config *config)
 {
@@ -168,7 +169,7 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->nr_places = config->nr_places;
 	vm->places = config->places;
 	mutex_init(&vm->slots_lock);
-	mutex_init(&vm->move_lock);
+	mutex_init(&vm->drain_lock);
 	mutex_init(&vm->ioeventfds_lock);
 	INIT_LIST_HEAD(&vm->ioeventfds);
 	mutex_init(&vm->lock);
@@ -216,10 +217,8 @@ static void free_slots(struct vm *vm)
 	kvfree(vm->routes);
 }
 
-static void vm_free(struct kref *ref)
+static void vm_destroy(struct vm *vm)
 {
-	struct vm *vm = container_of(ref, struct vm, ref);
-
 	xa_cmpxchg(&vms, vm->id, vm, NULL, GFP_KERNEL);
 	vm_release_kvm(vm);
 	slice_free(vm);
@@ -234,6 +233,24 @@ static void vm_free(struct kref *ref)
 	homes_free(&vm->homes);
 	kfree(vm);
 	atomic_dec(&nr_vms);
+}
+
+static void vm_free(struct kref *ref)
+{
+	vm_destroy(container_of(ref, struct vm, ref));
+}
+
+static void free_work(struct work_struct *work)
+{
+	vm_destroy(container_of(work, struct vm, free_work));
+}
+
+static void vm_free_later(struct kref *ref)
+{
+	struct vm *vm = container_of(ref, struct vm, ref);
+
+	INIT_WORK(&vm->free_work, free_work);
+	queue_work(vm_wq, &vm->free_work);
 }
 
 u32 vm_count(void)
@@ -259,7 +276,22 @@ void vm_put(struct vm *vm)
 	kref_put(&vm->ref, vm_free);
 }
 
-/* vm_free() takes it out under the same lock before it goes. */
+void vm_put_later(struct vm *vm)
+{
+	kref_put(&vm->ref, vm_free_later);
+}
+
+void vm_queue_work(struct work_struct *work)
+{
+	queue_work(vm_wq, work);
+}
+
+bool vm_is_known(u32 id)
+{
+	return xa_load(&vms, id);
+}
+
+/* vm_destroy() takes it out under the same lock before it goes. */
 struct vm *vm_find(u32 id)
 {
 	struct vm *vm;
@@ -478,7 +510,7 @@ void vm_lost_node(u8 node)
 	u32 id = 0;
 
 	snprintf(reason, sizeof(reason), "node %u is lost", node);
-	for (; (vm = vm_find_from(id)); vm_put(vm)) {
+	for (; (vm = vm_find_from(id)); vm_put_later(vm)) {
 		id = vm->id + 1;
 		if (vm_vcpu_nodes(vm) & BIT_ULL(node))
 			vm_end(vm, -ENOTCONN, reason, node != vm->origin);
@@ -499,4 +531,15 @@ void vm_unsupported(struct vm *vm, const char *fmt, ...)
 	pr_notice("dvmm: vm %s: %s\n", vm->name, text);
 	dvmm_event(DVMM_EVENT_VM_UNSUPPORTED, dvmm_node_self(), vm->id, "%s: %s",
 		   vm->name, text);
+}
+
+int vm_init(void)
+{
+	vm_wq = alloc_workqueue("dvmm_vm", WQ_UNBOUND, 0);
+	return vm_wq ? 0 : -ENOMEM;
+}
+
+void vm_exit(void)
+{
+	destroy_workqueue(vm_wq);
 }

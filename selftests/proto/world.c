@@ -560,6 +560,18 @@ static void deliver(struct world *w, unsigned int index)
 		deliver_to_self(w);
 }
 
+static void refuse(struct world *w, unsigned int index)
+{
+	struct flight f = take_flight(w, index);
+	struct proto_site site = site_of(w, f.page, f.to);
+	struct proto_actions acts;
+
+	if (proto_home_refuse(&site, &f.msg, &acts))
+		wrong(w, "a request that cannot be sent back");
+	else
+		do_send(w, &f, &acts.act[0], NULL);
+}
+
 /* ---- what must hold in every state ---- */
 
 static void check_copies(struct world *w, const struct page *p)
@@ -851,6 +863,10 @@ unsigned int world_list_steps(const struct world *w, struct step *out_steps)
 			nr += add_choices(w, out_steps + nr,
 					  (struct step){ .kind = STEP_DELIVER,
 							 .index = i });
+	for (i = 0; w->setup->refuses && !w->losing && i < w->nr_flights; i++)
+		if (world_may_arrive(w, i) &&
+		    proto_class_of(w->flight[i].msg.event) == PROTO_CLASS_REQUEST)
+			out_steps[nr++] = (struct step){ .kind = STEP_REFUSE, .index = i };
 	if (w->setup->loss)
 		nr += list_losses(w, out_steps + nr);
 	for (i = 0; w->setup->rehome && i < w->setup->nr_pages; i++)
@@ -1015,6 +1031,10 @@ void world_do(struct world *w, const struct step *step)
 	case STEP_LOSE:
 		lose_node(w, step->node);
 		break;
+	case STEP_REFUSE:
+		page = w->flight[step->index].page;
+		refuse(w, step->index);
+		break;
 	case STEP_FORGET:
 		take_flight(w, step->index);
 		break;
@@ -1062,15 +1082,16 @@ void world_print_step(const struct world *w, const struct step *step)
 		printf("#   n%u learns the home of p%u\n", step->node, step->page);
 	if (step->kind == STEP_THAW)
 		printf("#   the new home of p%u serves\n", step->page);
-	if (step->kind == STEP_LOSE || step->kind >= STEP_REBUILD)
+	if (step->kind == STEP_LOSE || step->kind == STEP_REBUILD || step->kind >= STEP_FREEZE)
 		return;
-	if (step->kind != STEP_DELIVER && step->kind != STEP_FORGET) {
+	if (step->kind < STEP_LOSE && step->kind != STEP_DELIVER) {
 		printf("#   n%u %s p%u\n", step->node, local[step->kind],
 		       step->page);
 		return;
 	}
 	printf("#   n%u %s %s of p%u from n%u, txn %u", f->to,
-	       step->kind == STEP_FORGET ? "never gets" : "gets",
+	       step->kind == STEP_FORGET ? "never gets" :
+	       step->kind == STEP_REFUSE ? "sends back" : "gets",
 	       proto_event_name(f->msg.event), f->page, f->msg.from,
 	       f->msg.txn);
 	if (proto_is_take(f->msg.event))

@@ -19,7 +19,7 @@
 #define MAX_PAGES 16
 #define MAX_FLIGHTS 4096
 #endif
-#define MAX_STEPS (MAX_FLIGHTS * 4 + MAX_NODES * MAX_PAGES * 7)
+#define MAX_STEPS (MAX_FLIGHTS * 5 + MAX_NODES * MAX_PAGES * 7)
 #define MAX_PACKED 384
 #define MAX_TXN 4 /* names one node needs for one page, and some to spare */
 
@@ -62,6 +62,7 @@ struct setup {
 	const struct rules *rules;
 	bool all_names; /* symmetric states are told apart */
 	bool rehome; /* homes move, at any time */
+	bool refuses; /* homes send requests back for lack of memory, at any time */
 	bool pulls_copies; /* home does what it may leave undone; else reads come by themselves */
 };
 
@@ -137,6 +138,7 @@ enum step_kind {
 	STEP_LOSE,
 	STEP_FORGET,
 	STEP_REBUILD,
+	STEP_REFUSE, /* instead of STEP_DELIVER */
 	STEP_FREEZE,
 	STEP_SHIP,
 	STEP_LEARN,

@@ -22,6 +22,10 @@ TESTS = {"memcheck:-t:1:-k:atomics+ping-pong+message-passing+shootdown:-n:100000
          "regs:-t:1": "regs: 3 vCPUs", "ipi:-t:1:-n:1000000": "DVMM-GUEST: regs ok"}
 
 
+# Seconds: some before it has asked, some while the vCPU moves, some while its old node is left.
+KILLED_AFTER = (0.1, 0.2, 0.25, 0.3, 0.4)
+
+
 class Moves:
     """Moves vCPUs, and keeps what the moves cost."""
 
@@ -44,6 +48,20 @@ class Moves:
 
     def next(self, vcpu):
         self.move(vcpu, self.at[vcpu] % len(self.cluster.bed.hosts) + 1)
+
+
+    def kill_mover(self, vcpu, after):
+        """Who asked for a move is killed: the vCPU has moved or not, and the next move is no worse for it."""
+        hosts = len(self.cluster.bed.hosts)
+        self.origin.run(f"timeout -s KILL {after} build/user/dvmm vcpu move guest:{vcpu} n{self.at[vcpu] % hosts + 1} || true")
+        for _ in range(100):
+            to = self.nodes()[vcpu] % hosts + 1
+            job = self.origin.start(f"build/user/dvmm vcpu move guest:{vcpu} n{to}")
+            if job.wait(60) == 0:
+                break
+            assert re.search("another vCPU of the VM moves|lives on node", job.errors), job.errors
+        self.at[vcpu] = to
+        assert self.nodes() == self.at, (self.nodes(), self.at)
 
 
 def refused(host, words, status, why):
@@ -77,6 +95,9 @@ def span_and_move(cluster, nr_moves):
         guest.wait(begins)
         while len(moves.made) < nr_moves * nr_test // len(TESTS):
             moves.next(2 if len(moves.made) % 3 else 1)
+        if nr_test == 1:
+            for after in KILLED_AFTER:
+                moves.kill_mover(2, after)
         over = len(re.findall(r"DVMM-GUEST: \w+ ok", guest.output)) - nr_test
         assert over <= 0, f"{over} of the guest's tests ended before the moves"
     if "drain" in sys.argv:

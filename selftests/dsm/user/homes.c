@@ -20,7 +20,7 @@
 #define HOT_OF_EXTENT 12
 #define NR_HOT (HOT_OF_EXTENT * NR_NODES)
 #define NR_THREADS 4
-#define NR_STYLES 3
+#define NR_STYLES 4
 #define NR_EXTENTS NR_NODES
 #define MSG_ROOM (DVMM_MSG_MAX + 64)
 #define LATE_US 400
@@ -35,13 +35,14 @@ struct style {
 	const char *name;
 	bool evicts; /* all nodes put pages away */
 	bool only_reads; /* nearly: home gets copies of what others read */
+	bool is_short; /* of memory, every now and then */
 };
 
 /* Shared by all processes of a run. */
 struct shared {
 	int arrived[8]; /* at barriers */
 	int stop; /* the load */
-	long checked, accesses, moves, busy, copies;
+	long checked, accesses, moves, busy, copies, refused;
 };
 
 static const struct style *style;
@@ -74,6 +75,16 @@ static unsigned int chance(void)
 	if (!state)
 		state = seed * 7919 + self * 104729 + (unsigned int)(uintptr_t)pthread_self() / 4096;
 	return rand_r(&state);
+}
+
+bool shim_is_short(void)
+{
+	return style->is_short && chance() % 2;
+}
+
+int shim_reserve(int nr)
+{
+	return style->is_short ? 2 : nr;
 }
 
 void shim_dawdle(void)
@@ -195,6 +206,11 @@ int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len)
 	return send_msg(node, &msg, req, -error);
 }
 
+int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len)
+{
+	return dvmm_link_reply(node, req, error, data, len);
+}
+
 static void take_out(struct request *request)
 {
 	struct request **at;
@@ -208,8 +224,8 @@ static void take_out(struct request *request)
 	pthread_mutex_unlock(&requests_lock);
 }
 
-int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
-		      size_t *out_len, u32 timeout_ms)
+static int request_once(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
+			size_t *out_len, u32 timeout_ms)
 {
 	struct request request = { .reply = reply, .room = reply_len };
 	long left;
@@ -232,6 +248,16 @@ int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply, size_t r
 	return request.done ? request.error : -ENOTCONN;
 }
 
+int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
+		      size_t *out_len, u32 timeout_ms)
+{
+	int err;
+
+	while ((err = request_once(node, msg, reply, reply_len, out_len, timeout_ms)) == -ENOBUFS)
+		usleep(1000);
+	return err;
+}
+
 static void answer(const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
 {
 	struct request *request;
@@ -249,6 +275,16 @@ static void answer(const struct dvmm_msg_hdr *hdr, const void *payload, size_t l
 	pthread_mutex_unlock(&requests_lock);
 }
 
+static int handle_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
+{
+	int err;
+
+	shim_must_not_wait++;
+	err = service->message(from, hdr, payload, len);
+	shim_must_not_wait--;
+	return err;
+}
+
 static void receive_message(u8 from, const u8 *bytes, size_t len)
 {
 	struct dvmm_msg_hdr hdr;
@@ -258,19 +294,21 @@ static void receive_message(u8 from, const u8 *bytes, size_t len)
 	memcpy(payload, bytes + sizeof(hdr), len - sizeof(hdr));
 	if (hdr.type == DVMM_MSG_REPLY)
 		answer(&hdr, payload, len - sizeof(hdr));
-	else if (service->message(from, &hdr, payload, len - sizeof(hdr)))
+	else if (handle_message(from, &hdr, payload, len - sizeof(hdr)))
 		die("a message of node %u was refused", from);
 }
 
 static void receive_page(u8 from, const u8 *bytes)
 {
-	struct page *page = alloc_page(0);
+	struct page *page = alloc_page(GFP_KERNEL);
 	u32 imm;
 
 	memcpy(&imm, bytes, sizeof(imm));
 	memcpy(page->data, bytes + sizeof(imm), PAGE_SIZE);
+	shim_must_not_wait++;
 	if (service->page(from, imm, &page))
 		die("a page of node %u was refused", from);
+	shim_must_not_wait--;
 	/* Another page, or this one, is left over for the next to be received into. */
 	if (page)
 		put_page(page);
@@ -366,7 +404,7 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 	struct op op = {};
 	int err;
 
-	if (page_get(mem, index, &op.ref))
+	if (page_get(mem, index, GFP_KERNEL, &op.ref))
 		die("no memory");
 	evict_wait_for_room(vm);
 	for (;;) {
@@ -377,6 +415,9 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 			use((u64 *)op.ref.page->frame->data, nr);
 		}
 		page_unlock(&op.ref);
+		if (err == -ENOMEM && !fetch_reserve(&op))
+			continue;
+		fetch_unreserve(&op);
 		if (!err)
 			return true;
 		if (err != -EAGAIN)
@@ -427,7 +468,7 @@ static void evict_page(u64 index)
 {
 	struct op op = {};
 
-	if (page_get(mem, index, &op.ref))
+	if (page_get(mem, index, GFP_KERNEL, &op.ref))
 		die("no memory");
 	page_lock(&op.ref);
 	if (may_evict(&op.ref))
@@ -483,7 +524,7 @@ static void make_vm(struct dvmm_stats *stats)
 {
 	struct mem_config config = { .home_policy = DVMM_HOME_INTERLEAVE,
 				     .bytes = NR_EXTENTS * EXTENT * PAGE_SIZE };
-	int err = page_init() ?: take_init() ?: evict_init() ?: rehome_init() ?: serve_init();
+	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: rehome_init() ?: serve_init();
 
 	if (err)
 		die("init: %d", err);
@@ -532,7 +573,7 @@ static void check_homed(void)
 	long nr = 0, homed = 0;
 	u64 index = 0;
 
-	for (; page_next_resident(mem, &index, &ref); index++) {
+	for (; page_next_resident(mem, &index, GFP_KERNEL, &ref); index++) {
 		nr++;
 		homed += home_of(mem, index) == self;
 	}
@@ -575,6 +616,8 @@ static void node(void)
 	meet(5, NR_NODES);
 	check_homed();
 	meet(6, NR_NODES);
+	__atomic_add_fetch(&shared->refused, atomic_read(&vm->stats->value[DVMM_STAT_VM_requests_refused]),
+			   __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&shared->copies, atomic_read(&vm->stats->value[DVMM_STAT_VM_pulls_copies]),
 			   __ATOMIC_SEQ_CST);
 	dsm_vm_destroy(vm);
@@ -650,7 +693,7 @@ static bool run(void)
 
 static bool runs(const struct style *like, int nr, unsigned int first)
 {
-	long checked = 0, accesses = 0, moves = 0, busy = 0, copies = 0;
+	long checked = 0, accesses = 0, moves = 0, busy = 0, copies = 0, refused = 0;
 
 	style = like;
 	for (seed = first; seed < first + nr; seed++) {
@@ -663,10 +706,11 @@ static bool runs(const struct style *like, int nr, unsigned int first)
 		moves += shared->moves;
 		busy += shared->busy;
 		copies += shared->copies;
+		refused += shared->refused;
 	}
-	printf("# %s: %ld accesses, %ld pages checked, %ld moves of homes, %ld put off, %ld copies pulled by homes\n",
-	       like->name, accesses, checked, moves, busy, copies);
-	return checked && moves && (copies || !like->only_reads);
+	printf("# %s: %ld accesses, %ld pages checked, %ld moves of homes, %ld put off, %ld copies pulled by homes, %ld requests sent back\n",
+	       like->name, accesses, checked, moves, busy, copies, refused);
+	return checked && moves && (copies || !like->only_reads) && !refused == !like->is_short;
 }
 
 int main(int argc, char **argv)
@@ -675,6 +719,7 @@ int main(int argc, char **argv)
 		{ "homes move while all nodes write", .evicts = false },
 		{ "homes move while all nodes write and put pages away", .evicts = true },
 		{ "homes move while nearly all read", .only_reads = true },
+		{ "homes move while all are short of memory", .evicts = true, .is_short = true },
 	};
 	int nr = argc > 1 ? atoi(argv[1]) : 5, i, bad = 0;
 	unsigned int first = argc > 2 ? atoi(argv[2]) : 1;

@@ -6,11 +6,11 @@ SANITIZE ?= -fsanitize=address,undefined -fno-sanitize=alignment
 CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -pthread $(SANITIZE) \
 	-include shim.h -include shim-homes.h -I. -I$(BUILD)/none -I$(TOP)/include -I$(TOP)/include/uapi
 FILES := $(basename $(notdir $(filter-out %/adopt.c %/bug.c %/fault.c %/heat.c %/main.c %/memfile.c,$(wildcard $(TOP)/dsm/*.c))))
-OBJECTS := $(FILES:%=$(BUILD)/%.o) $(BUILD)/shim.o $(BUILD)/cold.o $(BUILD)/homes-test.o
+OBJECTS := $(FILES:%=$(BUILD)/%.o) $(BUILD)/shim.o $(BUILD)/cold.o $(BUILD)/defer.o $(BUILD)/homes-test.o
 HEADERS := shim.h shim-homes.h $(wildcard $(TOP)/dsm/*.h $(TOP)/kmod/kmod.h $(TOP)/include/dvmm/*.h)
 # What shim.h stands for.
 NONE := asm/tsc linux/atomic linux/completion linux/delay linux/file linux/fs linux/hash linux/highmem \
-	linux/hrtimer linux/kref linux/math64 linux/mm linux/mm_types linux/module linux/mutex linux/pagemap \
+	linux/hrtimer linux/kref linux/math64 linux/mempool linux/mm linux/mm_types linux/module linux/mutex linux/pagemap \
 	linux/rcupdate linux/refcount linux/rmap linux/sched linux/shrinker linux/slab linux/string \
 	linux/tracepoint linux/wait linux/workqueue linux/xarray trace/define_trace
 
@@ -26,15 +26,17 @@ $(BUILD)/homes: $(OBJECTS)
 $(BUILD)/homes-test.o: homes.c $(HEADERS) | $(BUILD)/none
 	@$(CC) $(CFLAGS) -c -o $@ $<
 
+$(BUILD)/page.o: CFLAGS += -DSHIM_PAGE_LOCKS
+
 $(BUILD)/%.o: $(TOP)/dsm/%.c $(HEADERS) | $(BUILD)/none
 	@$(CC) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: %.c $(HEADERS) | $(BUILD)/none
 	@$(CC) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/none:
+$(BUILD)/none: $(firstword $(MAKEFILE_LIST))
 	@mkdir -p $(addprefix $@/,$(sort $(dir $(NONE))))
-	@touch $(NONE:%=$@/%.h)
+	@touch $(NONE:%=$@/%.h) $@
 
 mutants: $(BUILD)/homes
 	@./homes-mutants

@@ -20,7 +20,7 @@
 #define HOT_OF_EXTENT 12
 #define NR_HOT (HOT_OF_EXTENT * NR_NODES)
 #define NR_THREADS 4
-#define NR_STYLES 4
+#define NR_STYLES 5
 #define LATE_US 400
 #define SLOW_US 6000
 #define VERY_LATE_US 20000
@@ -35,6 +35,7 @@ struct style {
 			  * has or sends the only copy */
 	bool evicts; /* all nodes put pages away */
 	bool twice; /* then the other node but the origin is lost as well */
+	bool is_short; /* of memory, every now and then */
 };
 
 /* Shared by all processes of a run. */
@@ -43,7 +44,7 @@ struct shared {
 	int stop; /* the load */
 	u32 epoch[NR_NODES + 1]; /* by node: that it works in */
 	int lost[NR_HOT]; /* page: found lost by its home */
-	long checked, pages_lost, accesses;
+	long checked, pages_lost, accesses, refused;
 };
 
 static const struct style *style;
@@ -76,6 +77,16 @@ static unsigned int chance(void)
 	if (!state)
 		state = seed * 7919 + self * 104729 + (unsigned int)(uintptr_t)pthread_self() / 4096;
 	return rand_r(&state);
+}
+
+bool shim_is_short(void)
+{
+	return style->is_short && chance() % 2;
+}
+
+int shim_reserve(int nr)
+{
+	return style->is_short ? 2 : nr;
 }
 
 void shim_dawdle(void)
@@ -196,6 +207,11 @@ int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len)
 	return send_msg(node, &msg, req, -error);
 }
 
+int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len)
+{
+	return dvmm_link_reply(node, req, error, data, len);
+}
+
 static void take_out(struct request *request)
 {
 	struct request **at;
@@ -209,8 +225,8 @@ static void take_out(struct request *request)
 	pthread_mutex_unlock(&requests_lock);
 }
 
-int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
-		      size_t *out_len, u32 timeout_ms)
+static int request_once(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
+			size_t *out_len, u32 timeout_ms)
 {
 	struct request request = {};
 	long left;
@@ -232,6 +248,16 @@ int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply, size_t r
 	return request.done ? request.error : -ENOTCONN;
 }
 
+int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
+		      size_t *out_len, u32 timeout_ms)
+{
+	int err;
+
+	while ((err = request_once(node, msg, reply, reply_len, out_len, timeout_ms)) == -ENOBUFS)
+		usleep(1000);
+	return err;
+}
+
 static void answer(const struct dvmm_msg_hdr *hdr)
 {
 	struct request *request;
@@ -246,6 +272,16 @@ static void answer(const struct dvmm_msg_hdr *hdr)
 	pthread_mutex_unlock(&requests_lock);
 }
 
+static int handle_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
+{
+	int err;
+
+	shim_must_not_wait++;
+	err = service->message(from, hdr, payload, len);
+	shim_must_not_wait--;
+	return err;
+}
+
 static void receive_message(u8 from, const u8 *bytes, size_t len)
 {
 	struct dvmm_msg_hdr hdr;
@@ -255,19 +291,21 @@ static void receive_message(u8 from, const u8 *bytes, size_t len)
 	memcpy(payload, bytes + sizeof(hdr), len - sizeof(hdr));
 	if (hdr.type == DVMM_MSG_REPLY)
 		answer(&hdr);
-	else if (service->message(from, &hdr, payload, len - sizeof(hdr)))
+	else if (handle_message(from, &hdr, payload, len - sizeof(hdr)))
 		die("a message of node %u was refused", from);
 }
 
 static void receive_page(u8 from, const u8 *bytes)
 {
-	struct page *page = alloc_page(0);
+	struct page *page = alloc_page(GFP_KERNEL);
 	u32 imm;
 
 	memcpy(&imm, bytes, sizeof(imm));
 	memcpy(page->data, bytes + sizeof(imm), PAGE_SIZE);
+	shim_must_not_wait++;
 	if (service->page(from, imm, &page))
 		die("a page of node %u was refused", from);
+	shim_must_not_wait--;
 	/* Another page, or this one, is left over for the next to be received into. */
 	if (page)
 		put_page(page);
@@ -401,7 +439,7 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 	struct op op = {};
 	int err;
 
-	if (page_get(mem, index, &op.ref))
+	if (page_get(mem, index, GFP_KERNEL, &op.ref))
 		die("no memory");
 	evict_wait_for_room(vm);
 	while (!is_lost(index)) {
@@ -412,8 +450,13 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 			use((u64 *)op.ref.page->frame->data, nr);
 		}
 		page_unlock(&op.ref);
-		if (!err)
+		if (!err) {
+			fetch_unreserve(&op);
 			return true;
+		}
+		if (err == -ENOMEM && !fetch_reserve(&op))
+			continue;
+		fetch_unreserve(&op);
 		if (err != -EAGAIN)
 			return false;
 		regain_all(vm);
@@ -455,7 +498,7 @@ static void evict_page(u64 index)
 {
 	struct op op = {};
 
-	if (page_get(mem, index, &op.ref))
+	if (page_get(mem, index, GFP_KERNEL, &op.ref))
 		die("no memory");
 	page_lock(&op.ref);
 	if (may_evict(&op.ref))
@@ -518,7 +561,7 @@ static void make_vm(struct dvmm_stats *stats)
 		.home_policy = DVMM_HOME_INTERLEAVE,
 		.bytes = NR_NODES * EXTENT * PAGE_SIZE,
 	};
-	int err = page_init() ?: take_init() ?: evict_init() ?: serve_init();
+	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: serve_init();
 
 	if (err)
 		die("init: %d", err);
@@ -542,7 +585,7 @@ static void mark_lost(void)
 	int hot;
 
 	for (hot = 0; hot < NR_HOT; hot++) {
-		if (page_get(mem, index_of(hot), &ref))
+		if (page_get(mem, index_of(hot), GFP_KERNEL, &ref))
 			die("no memory");
 		page_lock(&ref);
 		if (ref.home && ref.home->home.state == PROTO_LOST) {
@@ -596,6 +639,8 @@ static void node(void)
 	if (style->only_reads && shared->pages_lost)
 		die("%ld pages are lost", shared->pages_lost);
 	check_all();
+	__atomic_add_fetch(&shared->refused, atomic_read(&vm->stats->value[DVMM_STAT_VM_requests_refused]),
+			   __ATOMIC_SEQ_CST);
 	meet(5, nr_left);
 	dsm_vm_destroy(vm);
 	meet(6, nr_left);
@@ -680,7 +725,7 @@ static bool run(void)
 
 static bool runs(const struct style *like, int nr, unsigned int first)
 {
-	long lost = 0, checked = 0, accesses = 0;
+	long lost = 0, checked = 0, accesses = 0, refused = 0;
 
 	style = like;
 	for (seed = first; seed < first + nr; seed++) {
@@ -691,9 +736,11 @@ static bool runs(const struct style *like, int nr, unsigned int first)
 		lost += shared->pages_lost;
 		checked += shared->checked;
 		accesses += shared->accesses;
+		refused += shared->refused;
 	}
-	printf("# %s: %ld accesses, %ld pages checked, %ld lost\n", like->name, accesses, checked, lost);
-	return checked && (like->only_reads || lost);
+	printf("# %s: %ld accesses, %ld pages checked, %ld lost, %ld requests sent back\n", like->name,
+	       accesses, checked, lost, refused);
+	return checked && (like->only_reads || lost) && !refused == !like->is_short;
 }
 
 int main(int argc, char **argv)
@@ -703,6 +750,7 @@ int main(int argc, char **argv)
 		{ "a node that writes is lost", .only_reads = false },
 		{ "a node is lost while all put pages away", .evicts = true },
 		{ "one node is lost after the other", .twice = true },
+		{ "a node is lost while all are short of memory", .evicts = true, .is_short = true },
 	};
 	int nr = argc > 1 ? atoi(argv[1]) : 5, i, bad = 0;
 	unsigned int first = argc > 2 ? atoi(argv[2]) : 1;

@@ -159,6 +159,69 @@ void cancel_work_sync(struct work_struct *work)
 
 /* ---- memory ---- */
 
+__thread int shim_must_not_wait;
+
+/* A program that is to run out of memory has one of its own. */
+__attribute__((weak)) bool shim_is_short(void)
+{
+	return false;
+}
+
+__attribute__((weak)) int shim_reserve(int nr)
+{
+	return nr;
+}
+
+bool shim_has_memory(gfp_t gfp)
+{
+	/* Both: what is said to be too rare to matter, and must not fail. */
+	assert(!shim_must_not_wait || gfp & (GFP_NOWAIT | __GFP_NOFAIL));
+	return gfp & (GFP_KERNEL | __GFP_NOFAIL) || !shim_is_short();
+}
+
+mempool_t *mempool_create_slab_pool(int nr, struct kmem_cache *cache)
+{
+	mempool_t *pool = calloc(1, sizeof(*pool));
+
+	pool->size = cache->size;
+	pool->left = shim_reserve(nr);
+	pthread_mutex_init(&pool->m, NULL);
+	return pool;
+}
+
+/* An element is allocated with a word before it: does it count? */
+static void *pool_element(mempool_t *pool, long counts)
+{
+	long *at = malloc(16 + pool->size);
+
+	*at = counts;
+	return (char *)at + 16;
+}
+
+void *mempool_alloc(mempool_t *pool, gfp_t gfp)
+{
+	bool got = shim_has_memory(gfp);
+	void *at = got ? pool_element(pool, 0) : NULL;
+
+	pthread_mutex_lock(&pool->m);
+	if (!at && pool->left) {
+		pool->left--;
+		at = pool_element(pool, 1);
+	}
+	pthread_mutex_unlock(&pool->m);
+	return at;
+}
+
+void mempool_free(void *element, mempool_t *pool)
+{
+	long *at = (long *)((char *)element - 16);
+
+	pthread_mutex_lock(&pool->m);
+	pool->left += *at;
+	pthread_mutex_unlock(&pool->m);
+	free(at);
+}
+
 struct kmem_cache *shim_cache(size_t size)
 {
 	struct kmem_cache *cache = malloc(sizeof(*cache));
@@ -169,9 +232,10 @@ struct kmem_cache *shim_cache(size_t size)
 
 struct page *alloc_page(gfp_t gfp)
 {
-	struct page *page = calloc(1, sizeof(*page));
+	struct page *page = kzalloc(sizeof(*page), gfp);
 
-	(void)gfp;
+	if (!page)
+		return NULL;
 	page->count = 1;
 	mutex_init(&page->lock);
 	page->data = malloc(PAGE_SIZE);
@@ -244,7 +308,8 @@ void *xa_cmpxchg(struct xarray *xa, unsigned long index, void *old, void *entry,
 {
 	void *is;
 
-	(void)gfp;
+	if (!shim_has_memory(gfp))
+		return ERR_PTR(-ENOMEM);
 	assert(!old && entry);
 	xa_lock(xa);
 	is = xa_load(xa, index);
@@ -276,13 +341,15 @@ void *xa_erase(struct xarray *xa, unsigned long index)
 
 int xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit, u32 *next, gfp_t gfp)
 {
+	if (!shim_has_memory(gfp))
+		return -ENOMEM;
 	xa_lock(xa);
 	do {
 		if (++*next < limit.min || *next > limit.max)
 			*next = limit.min;
 	} while (xa_load(xa, *next));
 	*id = *next;
-	xa_cmpxchg(xa, *id, NULL, entry, gfp);
+	put_at(xa, position(xa, *id), *id, entry);
 	xa_unlock(xa);
 	return 0;
 }

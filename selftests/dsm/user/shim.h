@@ -149,6 +149,8 @@ typedef atomic_t refcount_t;
 #define ATOMIC_LONG_INIT(n) { n }
 #define atomic_read(at) __atomic_load_n(&(at)->value, __ATOMIC_SEQ_CST)
 #define atomic_inc(at) ((void)__atomic_add_fetch(&(at)->value, 1, __ATOMIC_SEQ_CST))
+#define atomic_dec(at) ((void)__atomic_sub_fetch(&(at)->value, 1, __ATOMIC_SEQ_CST))
+#define atomic_inc_return(at) __atomic_add_fetch(&(at)->value, 1, __ATOMIC_SEQ_CST)
 #define atomic_dec_and_test(at) (!__atomic_sub_fetch(&(at)->value, 1, __ATOMIC_SEQ_CST))
 #define atomic_xchg(at, n) __atomic_exchange_n(&(at)->value, n, __ATOMIC_SEQ_CST)
 #define atomic_xchg_acquire(at, n) __atomic_exchange_n(&(at)->value, n, __ATOMIC_ACQUIRE)
@@ -188,8 +190,14 @@ struct kref { refcount_t count; };
 struct mutex { pthread_mutex_t m; };
 #define mutex_init(lock) pthread_mutex_init(&(lock)->m, NULL)
 #define mutex_destroy(lock) pthread_mutex_destroy(&(lock)->m)
+#ifdef SHIM_PAGE_LOCKS /* of page.c: none are taken but those */
+#define mutex_lock(lock) (pthread_mutex_lock(&(lock)->m), (void)shim_must_not_wait++)
+#define mutex_unlock(lock) (pthread_mutex_unlock(&(lock)->m), (void)shim_must_not_wait--)
+extern __thread int shim_must_not_wait;
+#else
 #define mutex_lock(lock) pthread_mutex_lock(&(lock)->m)
 #define mutex_unlock(lock) pthread_mutex_unlock(&(lock)->m)
+#endif
 typedef struct mutex spinlock_t;
 static inline bool mutex_is_locked(struct mutex *lock)
 {
@@ -246,6 +254,7 @@ struct workqueue_struct;
 #define WQ_HIGHPRI 2
 #define WQ_MEM_RECLAIM 4
 #define alloc_workqueue(name, flags, nr) ((struct workqueue_struct *)1)
+#define alloc_ordered_workqueue(name, flags) ((struct workqueue_struct *)1) /* whoever asks waits for the answer */
 #define destroy_workqueue(wq) ((void)(wq))
 #define system_unbound_wq ((struct workqueue_struct *)1)
 #define INIT_WORK(work, function) (*(work) = (struct work_struct){ .func = (function) })
@@ -269,16 +278,27 @@ void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
 
 /* ---- memory ---- */
 
-#define GFP_KERNEL 0
-#define GFP_HIGHUSER 0
-#define __GFP_NOFAIL 0
-#define kmalloc(size, gfp) malloc(size)
-#define kzalloc(size, gfp) calloc(1, size)
-#define kvzalloc(size, gfp) calloc(1, size)
-#define kcalloc(nr, size, gfp) calloc(nr, size)
-#define kvmalloc(size, gfp) malloc(size)
-#define kvmalloc_array(nr, size, gfp) malloc((nr) * (size))
-#define kvcalloc(nr, size, gfp) aligned_zero((nr) * (size))
+#define GFP_KERNEL 1 /* may wait */
+#define GFP_NOWAIT 2
+#define __GFP_NOWARN 4
+#define __GFP_NOFAIL 8
+#define __GFP_HARDWALL 0
+#define __GFP_HIGHMEM 0
+/* False: there is none. What must not wait for memory here is a mistake that ends the program. */
+bool shim_has_memory(gfp_t gfp);
+bool shim_is_short(void); /* of memory, now: the program's */
+int shim_reserve(int nr); /* elements that a pool shall keep: the program's */
+extern __thread int shim_must_not_wait; /* receives, or holds page locks */
+#define SHIM_ALLOC(gfp, how) (shim_has_memory(gfp) ? (how) : NULL)
+#define kmalloc(size, gfp) SHIM_ALLOC(gfp, malloc(size))
+#define kzalloc(size, gfp) SHIM_ALLOC(gfp, calloc(1, size))
+#define kvzalloc(size, gfp) SHIM_ALLOC(gfp, calloc(1, size))
+#define kcalloc(nr, size, gfp) SHIM_ALLOC(gfp, calloc(nr, size))
+#define kvmalloc(size, gfp) SHIM_ALLOC(gfp, malloc(size))
+#define kvmalloc_array(nr, size, gfp) SHIM_ALLOC(gfp, malloc((nr) * (size)))
+#define kvcalloc(nr, size, gfp) SHIM_ALLOC(gfp, aligned_zero((nr) * (size)))
+#define struct_size(at, member, nr) (sizeof(*(at)) + sizeof((at)->member[0]) * (nr))
+#define __aligned(n) __attribute__((aligned(n)))
 #define kfree(at) free(at)
 #define kvfree(at) free(at)
 static inline void *aligned_zero(size_t bytes)
@@ -292,9 +312,15 @@ struct kmem_cache *shim_cache(size_t size);
 #define kmem_cache_create(name, size, align, flags, ctor) shim_cache(size)
 #define KMEM_CACHE(type, flags) shim_cache(sizeof(struct type))
 #define kmem_cache_destroy(cache) free(cache)
-#define kmem_cache_alloc(cache, gfp) malloc((cache)->size)
-#define kmem_cache_zalloc(cache, gfp) calloc(1, (cache)->size)
+#define kmem_cache_zalloc(cache, gfp) SHIM_ALLOC(gfp, calloc(1, (cache)->size))
 #define kmem_cache_free(cache, at) ((void)(cache), free(at))
+
+/* Elements beyond the reserve only when there is memory. */
+typedef struct { size_t size; int left; pthread_mutex_t m; } mempool_t;
+mempool_t *mempool_create_slab_pool(int nr, struct kmem_cache *cache);
+#define mempool_destroy(pool) free(pool)
+void *mempool_alloc(mempool_t *pool, gfp_t gfp);
+void mempool_free(void *at, mempool_t *pool);
 
 #define PAGE_SHIFT 12
 #define PAGE_SIZE 4096UL
@@ -316,9 +342,9 @@ void put_page(struct page *page);
 #define page_mapped(page) false
 #define clear_highpage(page) memset((page)->data, 0, PAGE_SIZE)
 #define ClearPageDirty(page) ((void)(page))
-#define lock_page(page) mutex_lock(&(page)->lock)
+#define lock_page(page) pthread_mutex_lock(&(page)->lock.m)
 #define trylock_page(page) (!pthread_mutex_trylock(&(page)->lock.m))
-#define unlock_page(page) mutex_unlock(&(page)->lock)
+#define unlock_page(page) pthread_mutex_unlock(&(page)->lock.m)
 #define page_ref_freeze(page, nr) (page_count(page) == (nr))
 #define page_ref_unfreeze(page, nr) ((void)(page))
 #define unmap_mapping_pages(mapping, index, nr, even) ((void)(mapping))
