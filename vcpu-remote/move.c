@@ -433,10 +433,11 @@ int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len)
 	u32 to = le32_to_cpu(moved->to);
 	struct vcpu *vcpu;
 
-	if (len != sizeof(*moved) || id >= DVMM_MAX_VCPUS || from >= DVMM_MAX_NODES ||
-	    to >= DVMM_MAX_NODES || from == to)
+	if (len != sizeof(*moved) || id >= DVMM_MAX_VCPUS || to >= DVMM_MAX_NODES || from == to ||
+	    (from >= DVMM_MAX_NODES && from != DVMM_NO_NODE))
 		return -EPROTO;
-	irq_vcpu_moved(vm, id, from, to);
+	/* From here: no fence. */
+	irq_vcpu_moved(vm, id, from == DVMM_NO_NODE ? dvmm_node_self() : from, to);
 	vcpu = vcpu_find(vm, id);
 	if (vcpu)
 		WRITE_ONCE(vcpu->node, to);
@@ -474,7 +475,7 @@ static long check(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 {
 	u32 to = args->node_id;
 
-	if (!vcpu || !READ_ONCE(vcpu->created))
+	if (!vcpu)
 		return fail(args, -ENOENT, "the VMM has not created vCPU %u", args->vcpu_id);
 	if (!vcpu->area)
 		return fail(args, -ENOTCONN, "the VM was started without other nodes");
@@ -487,6 +488,42 @@ static long check(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 	if (READ_ONCE(vcpu->node) == to)
 		return fail(args, -EEXIST, "vCPU %u lives on node %u already", vcpu->id, to);
 	return 0;
+}
+
+/* It is not there yet, so no interrupt has gone anywhere: nobody owes a fence. */
+static void change_place(struct vcpu *vcpu, u8 to)
+{
+	struct move move = { .from = DVMM_NO_NODE, .to = to };
+
+	WRITE_ONCE(vcpu->node, to);
+	irq_vcpu_moved(vcpu->vm, vcpu->id, dvmm_node_self(), to);
+	tell_all(vcpu, &move);
+	dvmm_event(DVMM_EVENT_VCPU_MOVED, to, vcpu->vm->id,
+		   "%s: vCPU %u, when it comes, lives on node %u", vcpu->vm->name, vcpu->id, to);
+}
+
+/* The VMM has not created it yet. */
+static long move_place(struct vcpu *vcpu, struct dvmm_vcpu_move *args)
+{
+	long err = 0;
+
+	/* Slices that are still to come would not hear of it. */
+	if (vm_has_state(vcpu->vm, DVMM_VM_DEFINED))
+		return fail(args, -EBUSY, "the VM has not started");
+	/* vcpufile_create() has it as long as it uses the place. */
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	args->out_from = vcpu->node;
+	args->out_late = 0;
+	args->out_bytes = 0;
+	args->out_downtime_ns = 0;
+	args->out_rtt_ns = 0;
+	if (READ_ONCE(vcpu->created))
+		err = fail(args, -EBUSY, "the VMM has just created vCPU %u", vcpu->id);
+	else
+		change_place(vcpu, args->node_id);
+	mutex_unlock(&vcpu->mutex);
+	return err;
 }
 
 /* Before the vCPU is stopped. At the origin only the VMM's threads can do that. */
@@ -590,8 +627,11 @@ static void report(struct vcpu *vcpu, const struct move *move, struct dvmm_vcpu_
 static long move_vcpu(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 {
 	struct move *move;
-	long err = check(vm, vcpu, args) ?: prepare(vcpu, args);
+	long err = check(vm, vcpu, args);
 
+	if (!err && !READ_ONCE(vcpu->created))
+		return move_place(vcpu, args);
+	err = err ?: prepare(vcpu, args);
 	if (err)
 		return err;
 	move = move_new(vcpu->node, args->node_id);

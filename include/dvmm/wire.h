@@ -314,7 +314,8 @@ struct dvmm_wire_record {
 
 /**
  * struct dvmm_msg_moved - a vCPU has moved
- * @from: node that has it no more: the receiver owes it a VCPU_FENCE
+ * @from: node that has it no more: the receiver owes it a VCPU_FENCE; 255: none, as the VMM
+ *	has not created it yet
  * @to: node it lives on
  */
 struct dvmm_msg_moved {
