@@ -17,8 +17,6 @@
 
 /* ---- this node (node.c) ---- */
 
-#define DVMM_NO_NODE 0xff
-
 /** dvmm_node_self() - id of this node, or DVMM_NO_NODE before DVMM_NODE_SET. Any context. */
 u8 dvmm_node_self(void);
 

@@ -198,6 +198,8 @@ static int create_vcpu(struct vm *vm, const struct job *job, unsigned long scrat
 		return err;
 	}
 	vcpu_set_real(vcpu, file);
+	if (vcpu->node == dvmm_node_self())
+		drain_undo(vm);
 	return 0;
 }
 

@@ -486,7 +486,8 @@ int move_message(struct vm *vm, const struct dvmm_msg_moved *moved, size_t len)
 
 	if (!wire_moved_is_sound(moved, len, nodes))
 		return -EPROTO;
-	irq_vcpu_moved(vm, id, from, to);
+	/* From here: no fence. */
+	irq_vcpu_moved(vm, id, from == DVMM_NO_NODE ? dvmm_node_self() : from, to);
 	vcpu = vcpu_find(vm, id);
 	if (vcpu)
 		WRITE_ONCE(vcpu->node, to);
@@ -528,7 +529,7 @@ static long check(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 {
 	u32 to = args->node_id;
 
-	if (!vcpu || !READ_ONCE(vcpu->created))
+	if (!vcpu)
 		return fail(args, -ENOENT, "the VMM has not created vCPU %u", args->vcpu_id);
 	if (!vcpu->area)
 		return fail(args, -ENOTCONN, "the VM was started without other nodes");
@@ -541,6 +542,42 @@ static long check(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 	if (READ_ONCE(vcpu->node) == to)
 		return fail(args, -EEXIST, "vCPU %u lives on node %u already", vcpu->id, to);
 	return 0;
+}
+
+/* It is not there yet, so no interrupt has gone anywhere: nobody owes a fence. */
+static void change_place(struct vcpu *vcpu, u8 to)
+{
+	struct move move = { .from = DVMM_NO_NODE, .to = to };
+
+	WRITE_ONCE(vcpu->node, to);
+	irq_vcpu_moved(vcpu->vm, vcpu->id, dvmm_node_self(), to);
+	tell_all(vcpu, &move);
+	dvmm_event(DVMM_EVENT_VCPU_MOVED, to, vcpu->vm->id,
+		   "%s: vCPU %u, when it comes, lives on node %u", vcpu->vm->name, vcpu->id, to);
+}
+
+/* The VMM has not created it yet. Under the turn of move_begin(). */
+static long move_place(struct vcpu *vcpu, struct dvmm_vcpu_move *args)
+{
+	long err = 0;
+
+	/* Slices that are still to come would not hear of it. */
+	if (vm_has_state(vcpu->vm, DVMM_VM_DEFINED))
+		return fail(args, -EBUSY, "the VM has not started");
+	/* vcpufile_create() has it as long as it uses the place. */
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	args->out_from = vcpu->node;
+	args->out_late = 0;
+	args->out_bytes = 0;
+	args->out_downtime_ns = 0;
+	args->out_rtt_ns = 0;
+	if (READ_ONCE(vcpu->created))
+		err = fail(args, -EBUSY, "the VMM has just created vCPU %u", vcpu->id);
+	else
+		change_place(vcpu, args->node_id);
+	mutex_unlock(&vcpu->mutex);
+	return err;
 }
 
 /* Before the vCPU is stopped. At the origin only the VMM's threads can do that. */
@@ -653,11 +690,14 @@ static long move_of_vm(struct vm *vm, struct dvmm_vcpu_move *args)
 {
 	struct vcpu *vcpu = vcpu_find(vm, args->vcpu_id);
 	long err = check(vm, vcpu, args);
-	struct move *move = err ? NULL : move_new(vcpu, args->node_id);
+	bool is_there = !err && READ_ONCE(vcpu->created);
+	struct move *move = is_there ? move_new(vcpu, args->node_id) : NULL;
 
 	if (!move) {
+		if (!err)
+			err = is_there ? -ENOMEM : move_place(vcpu, args);
 		move_end(vm);
-		return err ?: -ENOMEM;
+		return err;
 	}
 	err = move_vcpu(move, args);
 	move_put(move);

@@ -241,11 +241,21 @@ static const struct file_operations vcpufile_fops = {
 	.llseek = noop_llseek,
 };
 
+/* Its place may be changed until it is there: see move.c. */
 static int create_real(struct vcpu *vcpu)
 {
-	if (vcpu->node != dvmm_node_self())
-		return ship_vcpu_create(vcpu, vcpu->node);
-	return vcpu_create_here(vcpu);
+	int err;
+
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	err = vcpu->node == dvmm_node_self() ? vcpu_create_here(vcpu) :
+					       ship_vcpu_create(vcpu, vcpu->node);
+	if (!err) {
+		vcpu->made_nodes = BIT_ULL(vcpu->node);
+		WRITE_ONCE(vcpu->created, true);
+	}
+	mutex_unlock(&vcpu->mutex);
+	return err;
 }
 
 int vcpufile_create(struct vcpu *vcpu)
@@ -265,8 +275,6 @@ int vcpufile_create(struct vcpu *vcpu)
 		dvmm_fd_abort(&new_fd);
 		return err;
 	}
-	vcpu->made_nodes = BIT_ULL(vcpu->node);
-	WRITE_ONCE(vcpu->created, true);
 	dvmm_fd_install(&new_fd);
 	return new_fd.fd;
 }

@@ -66,7 +66,9 @@ bool wire_moved_is_sound(const struct dvmm_msg_moved *moved, unsigned long len, 
 {
 	return len == sizeof(*moved) && !moved->reserved && moved->from != moved->to &&
 	       le32_to_cpu(moved->vcpu_id) < DVMM_MAX_VCPUS &&
-	       is_node(nodes, le32_to_cpu(moved->from)) && is_node(nodes, le32_to_cpu(moved->to));
+	       (is_node(nodes, le32_to_cpu(moved->from)) ||
+		le32_to_cpu(moved->from) == DVMM_NO_NODE) &&
+	       is_node(nodes, le32_to_cpu(moved->to));
 }
 
 bool wire_state_is_sound(const struct dvmm_msg_state *state, unsigned long len)

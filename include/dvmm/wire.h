@@ -24,6 +24,7 @@
 #define DVMM_MSG_MAX 16384 /* header, payload and tail */
 #define DVMM_NONCE_SIZE 32
 #define DVMM_MAC_SIZE 32
+#define DVMM_NO_NODE 0xff
 
 /**
  * struct dvmm_msg_hdr - start of each message
@@ -314,7 +315,8 @@ struct dvmm_wire_record {
 
 /**
  * struct dvmm_msg_moved - a vCPU has moved
- * @from: node that has it no more: the receiver owes it a VCPU_FENCE
+ * @from: node that has it no more: the receiver owes it a VCPU_FENCE; 255: none, as the VMM
+ *	has not created it yet
  * @to: node it lives on
  */
 struct dvmm_msg_moved {

@@ -44,7 +44,8 @@ static void try_moved(const struct dvmm_msg_moved *msg, size_t size, uint64_t no
 	if (!wire_moved_is_sound(msg, size, nodes))
 		return;
 	must(le32toh(msg->vcpu_id) < DVMM_MAX_VCPUS && msg->from != msg->to);
-	must(nodes >> le32toh(msg->from) & 1 && nodes >> le32toh(msg->to) & 1);
+	must(le32toh(msg->from) == DVMM_NO_NODE || nodes >> le32toh(msg->from) & 1);
+	must(nodes >> le32toh(msg->to) & 1);
 }
 
 /* All that is sound can be walked through, and says nothing beyond its end. */

@@ -36,10 +36,10 @@ class Guest:
         """The guest says that it has and can use it."""
         self.console.wait_line(rf"DVMM-GUEST: {name} ok", timeout)
 
-    def vcpus(self):
-        """{id: node} of those that are there."""
+    def vcpus(self, is_there=True):
+        """{id: node} of those that are there, or of those that have a place and are not."""
         return {vcpu["vcpu"]: vcpu["node"] for vcpu in self.cluster.dvmm(self.hosts[0], "vcpu list web1")
-                if vcpu["state"] != "placed"}
+                if (vcpu["state"] != "placed") == is_there}
 
     def exits_there(self):
         """Of vCPUs that live on the second host."""
@@ -60,7 +60,17 @@ def start(libvirt, cluster, show):
     guest.console.wait_line("DVMM-GUEST: up 1 vCPUs", 400)
     guest.console.wait_line(READY, 60)
     assert guest.vcpus() == {0: "n1"}, guest.vcpus()
+    assert guest.vcpus(is_there=False) == {1: "n2"}
     return guest
+
+
+def change_place(guest):
+    """Of a vCPU that is still to come: by a drain, and back by hand."""
+    guest.cluster.dvmm(guest.hosts[0], "node drain n2")
+    assert guest.vcpus(is_there=False) == {1: "n1"}
+    took = guest.cluster.dvmm(guest.hosts[0], "vcpu move web1:1 n2")
+    assert (took["from"], took["node"], took["downtime_ns"]) == ("n1", "n2", 0), took
+    assert guest.vcpus(is_there=False) == {1: "n2"}
 
 
 def plug_vcpu(guest, vcpu, node):
@@ -124,6 +134,8 @@ def plug_all(tap, libvirt, cluster, show):
         guest = start(libvirt, cluster, show)
     if tap.failed:
         return
+    with tap.case("place_of_a_vcpu_to_come_changes"):
+        change_place(guest)
     with tap.case("vcpu_comes_up_where_its_place_is"):
         plug_vcpu(guest, 1, "n2")
     with tap.case("disk_is_used_from_the_other_host"):

@@ -295,7 +295,7 @@ struct dvmm_vcpu_get {
 /**
  * struct dvmm_vcpu_move - DVMM_VCPU_MOVE: make a vCPU live on another node, while it runs
  * @vm_id: of a VM whose origin is this node, else EOPNOTSUPP
- * @vcpu_id: of a vCPU the VMM has created, else ENOENT
+ * @vcpu_id: of a vCPU the VMM has created or that has a place, else ENOENT
  * @node_id: a node of the VM, also one that only lends memory
  * @timeout_ms: how long the VMM may take until it runs the vCPU; 0 = 5000
  * @out_from: where it lived
@@ -308,11 +308,12 @@ struct dvmm_vcpu_get {
  * @out_reason: after a failure: why; the vCPU then runs on where it was
  *
  * The guest notices nothing but the time. Interrupts reach it in the meantime; one may
- * come twice.
+ * come twice. Of a vCPU that the VMM has not created yet the place changes: it costs nothing.
  *
  * EEXIST: it lives there already. ETIMEDOUT: the VMM does not run it (is the VM
- * paused?). EBUSY: another vCPU of the VM moves. ENOTCONN: the node has no part in the VM
- * or there is no link to it. EIO: the VM is dead. Others: that node cannot have it.
+ * paused?). EBUSY: another vCPU of the VM moves, or the VM has not started. ENOTCONN: the
+ * node has no part in the VM or there is no link to it. EIO: the VM is dead. Others: that
+ * node cannot have it.
  * Needs CAP_SYS_ADMIN.
  */
 struct dvmm_vcpu_move {
