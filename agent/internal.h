@@ -27,6 +27,7 @@ struct agent {
 	struct vmm *vmms;
 	struct later *laters;
 	struct fence *fence; /* NULL: VMs may go on */
+	struct epoch *epoch; /* NULL: nobody is waited for */
 	struct cluster_quorum quorum_said; /* by the last event about it */
 	struct cluster *cluster; /* NULL: the nodes are those of the configuration file */
 	struct metrics *metrics;
@@ -148,6 +149,16 @@ void vmms_forget(struct agent *agent); /* they go on without the agent */
 void fence_start(struct agent *agent);
 /** fence_stop() - those that are left go on */
 void fence_stop(struct agent *agent);
+
+/** fence_time_us() - after which a node that has lost quorum has no such VM any more */
+uint64_t fence_time_us(const struct agent *agent);
+
+/* epoch.c: the membership, as the kernel has it. */
+/** epoch_number() - the one to begin with */
+uint32_t epoch_number(const struct agent *agent);
+/** epoch_update() - something has changed: the kernel is told, at once or when it is time */
+void epoch_update(struct agent *agent);
+void epoch_stop(struct agent *agent);
 
 /* openers.c: processes that have the device of a VM open. */
 /** openers_signal() - returns how many there are */

@@ -24,6 +24,7 @@
 #define FIRST_ID (1 << 16 | 1)
 
 static struct dvmm_node_set node;
+static uint64_t members;
 static struct dvmm_link_add links[DVMM_MAX_NODES];
 static uint32_t nr_links;
 static struct dvmm_vm_create vms[16] = { { .name = "old", .out_vm_id = FIRST_ID, .uuid = { 0xaa } } };
@@ -63,6 +64,19 @@ int dvmm_node_set(int control, struct dvmm_node_set *set)
 {
 	(void)control;
 	node = *set;
+	members = UINT64_MAX;
+	return 0;
+}
+
+int dvmm_epoch_set(int control, uint32_t epoch, uint64_t now)
+{
+	(void)control;
+	if (!(now >> node.node_id & 1))
+		return -EINVAL;
+	if (epoch < node.epoch || (epoch == node.epoch && now != members))
+		return -ESTALE;
+	node.epoch = epoch;
+	members = now;
 	return 0;
 }
 
@@ -75,6 +89,7 @@ int dvmm_node_get(int control, struct dvmm_node_get *ret_node)
 	ret_node->out_abi_version = DVMM_ABI_VERSION;
 	ret_node->out_node_id = node.node_id;
 	ret_node->out_epoch = node.epoch;
+	ret_node->out_members = members;
 	ret_node->out_nr_links = nr_links;
 	ret_node->out_nr_vms = nr_vms;
 	ret_node->out_listen = node.listen;
@@ -107,6 +122,10 @@ int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
 	ret_link->out_rtt_ns = 12345;
 	ret_link->out_clock_offset = -77;
 	strcpy(ret_link->out_reason, node_id == 2 ? "" : "wrong cluster key");
+	if (members >> node_id & 1)
+		return 0;
+	ret_link->out_state = DVMM_LINK_LOST;
+	sprintf(ret_link->out_reason, "n%u is no member in epoch %u", node_id, node.epoch);
 	return 0;
 }
 
