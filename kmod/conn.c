@@ -159,21 +159,21 @@ static bool is_stale(const struct conn *conn, const struct dvmm_msg_hdr *hdr, u3
 	return true;
 }
 
-static int judge_epoch(const struct conn *conn, const struct dvmm_msg_hdr *hdr,
-		       char *reason, size_t room)
+static bool epoch_is_old(const struct conn *conn, const struct dvmm_msg_hdr *hdr,
+			 char *reason, size_t room)
 {
 	const struct link *link = conn->link;
 	u32 since;
 
 	if (!is_stale(conn, hdr, &since))
-		return 0;
+		return false;
 	if (since == NO_EPOCH)
 		snprintf(reason, room, "n%u is no member in epoch %u", link->peer,
 			 READ_ONCE(link->self->epoch));
 	else
 		snprintf(reason, room, "n%u is in epoch %u, and a member since %u", link->peer,
 			 le32_to_cpu(hdr->epoch), since);
-	return ESTALE;
+	return true;
 }
 
 /* Neutral words: both sides show them. Returns 0 or why not. */
@@ -202,9 +202,10 @@ static void on_hello(struct conn *conn, const struct dvmm_msg_hdr *hdr)
 {
 	const struct dvmm_msg_hello *hello = (const void *)(hdr + 1);
 	char reason[DVMM_REASON_SIZE];
-	int error = judge_hello(conn, hello, reason, sizeof(reason)) ?:
-		    judge_epoch(conn, hdr, reason, sizeof(reason));
+	int error = judge_hello(conn, hello, reason, sizeof(reason));
 
+	if (!error && epoch_is_old(conn, hdr, reason, sizeof(reason)))
+		error = ESTALE;
 	if (error) {
 		refuse(conn, error, reason);
 		return;

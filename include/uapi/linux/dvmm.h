@@ -60,7 +60,8 @@ struct dvmm_addr {
  * @listen: where links are accepted; port 0 is refused
  * @name: of this host, for logs; zero terminated
  *
- * All nodes are members until DVMM_EPOCH_SET says else. Once per boot of the module, or again with all links closed (EBUSY).
+ * Once per boot of the module, or again with all links closed (EBUSY). All nodes are
+ * members until DVMM_EPOCH_SET says else.
  * Needs CAP_SYS_ADMIN.
  */
 struct dvmm_node_set {
