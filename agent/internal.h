@@ -122,6 +122,10 @@ json_t *request_of_peer(void *agent, const char *method, json_t *params,
 json_t *request_later(struct request *request, int (*work)(void *arg),
 		      json_t *(*answer)(struct request *request, void *arg, int err),
 		      const void *arg, size_t size);
+/** later_start() - the same for a request that is deferred already, which it answers in any case */
+void later_start(struct agent *agent, struct deferred *deferred, int (*work)(void *arg),
+		 json_t *(*answer)(struct request *request, void *arg, int err),
+		 const void *arg, size_t size);
 void later_stop(struct agent *agent); /* waits for all of them */
 
 /* Methods return a new reference, or NULL after request_fail(), request_defer() or request_later().
@@ -159,6 +163,13 @@ uint32_t epoch_number(const struct agent *agent);
 /** epoch_update() - something has changed: the kernel is told, at once or when it is time */
 void epoch_update(struct agent *agent);
 void epoch_stop(struct agent *agent);
+
+/* room.c: which node has room for vCPUs. */
+uint32_t room_cpus(void); /* of this host */
+uint32_t room_vcpus_here(struct agent *agent); /* of spanning VMs that live on this node */
+typedef void room_done(void *arg, const int free_cpus[DVMM_MAX_NODES]);
+/** room_ask() - CPUs that no vCPU of a spanning VM has, by node; below zero: they share. Calls @done once */
+void room_ask(struct agent *agent, room_done *done, void *arg);
 
 /* openers.c: processes that have the device of a VM open. */
 /** openers_signal() - returns how many there are */

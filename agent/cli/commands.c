@@ -20,6 +20,8 @@ static const struct column node_info_columns[] = {
 	{ "epoch", "Epoch", LOOK_NUMBER, 0 },
 	{ "links", "Links", LOOK_NUMBER, 0 },
 	{ "vms", "VMs", LOOK_NUMBER, 0 },
+	{ "cpus", "CPUs", LOOK_NUMBER, 0 },
+	{ "vcpus", "vCPUs of VMs", LOOK_NUMBER, 0 },
 	{ "abi", "Kernel ABI", LOOK_NUMBER, 0 },
 	{ 0 },
 };

@@ -114,7 +114,7 @@ static const struct ioctl_case cases[] = {
 	  { OFF(dvmm_stat_get, reserved) } },
 	{ "vm_create", DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), END(dvmm_vm_create, out_vm_id),
 	  {} },
-	{ "vm_get", DVMM_VM_GET, sizeof(struct dvmm_vm_get), sizeof(struct dvmm_vm_get),
+	{ "vm_get", DVMM_VM_GET, sizeof(struct dvmm_vm_get), END(dvmm_vm_get, out_reason),
 	  { OFF(dvmm_vm_get, reserved) } },
 	{ "vcpu_get", DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), sizeof(struct dvmm_vcpu_get),
 	  { OFF(dvmm_vcpu_get, reserved) } },

@@ -273,6 +273,7 @@ enum dvmm_vm_state {
 /**
  * struct dvmm_vm_get - DVMM_VM_GET: the VM with the smallest id >= @vm_id
  * @vm_id: in: where to start; out: the VM found. ENOENT: no more
+ * @out_nodes: bit n = node n has a part in it: its vCPUs can live there
  */
 struct dvmm_vm_get {
 	__u32 size;
@@ -287,6 +288,7 @@ struct dvmm_vm_get {
 	__u8 out_uuid[DVMM_UUID_SIZE];
 	char out_name[DVMM_NAME_SIZE];
 	char out_reason[DVMM_REASON_SIZE]; /* why it is dead */
+	__u64 out_nodes;
 };
 
 enum dvmm_vcpu_state {
