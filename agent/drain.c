@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "internal.h"
 
 #define MAX_VMS 64
@@ -17,7 +18,7 @@
 struct drained_vm {
 	char name[DVMM_NAME_SIZE];
 	uint32_t nr_vcpus;
-	uint64_t nr_extents, downtime_ns;
+	uint64_t nr_extents, downtime_ns, took_ns;
 };
 
 struct drain {
@@ -133,9 +134,18 @@ static int move_pages(struct drain *drain, const struct dvmm_vm_get *vm)
 
 /* ---- all of it, in a thread ---- */
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
 static int drain_vm(struct drain *drain, const struct dvmm_vm_get *vm)
 {
 	struct drained_vm *row = &drain->vms[drain->nr];
+	uint64_t begun_ns = now_ns();
 	int err;
 
 	if (vm->out_state >= DVMM_VM_DEAD)
@@ -152,6 +162,7 @@ static int drain_vm(struct drain *drain, const struct dvmm_vm_get *vm)
 		err = move_homes(drain, vm, row);
 	if (!err)
 		err = move_pages(drain, vm);
+	row->took_ns = now_ns() - begun_ns;
 	drain->nr += !err;
 	return err;
 }
@@ -180,11 +191,12 @@ static json_t *answer(struct request *request, void *arg, int err)
 				    RPC_CONFLICT, "%s", drain->reason);
 	list = json_array();
 	for (uint32_t i = 0; i < drain->nr; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}",
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}",
 						      "vm", drain->vms[i].name,
 						      "vcpus", (json_int_t)drain->vms[i].nr_vcpus,
 						      "moved_extents", (json_int_t)drain->vms[i].nr_extents,
-						      "downtime_ns", (json_int_t)drain->vms[i].downtime_ns));
+						      "downtime_ns", (json_int_t)drain->vms[i].downtime_ns,
+						      "took_ns", (json_int_t)drain->vms[i].took_ns));
 	return list;
 }
 
