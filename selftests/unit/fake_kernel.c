@@ -137,11 +137,28 @@ static int old_is_held(void)
 	return !access(path, F_OK);
 }
 
+/* Homes are on nodes that have a part in the VM. */
+static int homes_are_good(const struct dvmm_vm_create *create)
+{
+	const struct dvmm_home_range *homes = (void *)(uintptr_t)create->homes;
+	const struct dvmm_vcpu_place *place = (void *)(uintptr_t)create->places;
+	uint64_t nodes = 1ull << node.node_id;
+
+	for (uint32_t i = 0; i < create->nr_places; i++)
+		nodes |= 1ull << place[i].node_id;
+	for (uint32_t i = 0; i < create->nr_homes; i++)
+		if (!(nodes >> homes[i].node_id & 1))
+			return 0;
+	return 1;
+}
+
 int dvmm_vm_create(int control, struct dvmm_vm_create *create)
 {
 	(void)control;
 	if (nr_vms == 16)
 		return -ENOSPC;
+	if (!homes_are_good(create))
+		return -EINVAL;
 	nr_places = create->nr_places;
 	for (uint32_t i = 0; i < create->nr_budgets; i++) {
 		const struct dvmm_vm_budget_on *on = (void *)(uintptr_t)create->budgets;
