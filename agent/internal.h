@@ -144,7 +144,9 @@ void kept_drop_all(struct agent *agent); /* they end */
 /* vmms.c: processes that took a VM of kept.c. */
 /** vmms_add() - @peer is the VMM from now on; that it cannot be watched is only logged */
 void vmms_add(struct agent *agent, uint32_t vm_id, const struct ucred *peer);
-/** vmms_end() - the VM is dead: end its VMM, if it took the VM from this agent */
+/** vmms_start() - VMs that are there already have VMMs too */
+void vmms_start(struct agent *agent);
+/** vmms_end() - the VM is dead: end its VMM, whichever agent it took the VM from */
 void vmms_end(struct agent *agent, uint32_t vm_id);
 void vmms_forget(struct agent *agent); /* they go on without the agent */
 

@@ -158,8 +158,13 @@ void kmod_drop_link(struct agent *agent, uint32_t node_id)
 
 static int take_kernel(struct agent *agent)
 {
-	int err = set_node(agent) ?: events_start(agent);
+	int err = set_node(agent);
 
+	if (err)
+		return err;
+	/* Before the events, which begin with older ones. */
+	vmms_start(agent);
+	err = events_start(agent);
 	if (err)
 		return err;
 	epoch_update(agent);
