@@ -32,15 +32,23 @@ static uint64_t configured(const struct agent *agent)
 	return nodes;
 }
 
+/* As configured: it may not have been started or stopped yet. */
+static bool has_corosync(const struct agent *agent)
+{
+	return agent->cluster &&
+	       !strcmp(cluster_config(agent->cluster)->settings[CLUSTER_MEMBERSHIP], "corosync");
+}
+
 uint32_t epoch_number(const struct agent *agent)
 {
-	const struct cluster_quorum *quorum;
+	uint32_t number;
 
 	if (!agent->cluster)
 		return agent->config.epoch;
-	quorum = cluster_quorum(agent->cluster);
-	return (cluster_config(agent->cluster)->version << VERSION_SHIFT) +
-	       (quorum->is_there ? quorum->ring_seq / RING_STEP : 0);
+	number = cluster_config(agent->cluster)->version << VERSION_SHIFT;
+	if (has_corosync(agent) && cluster_quorum(agent->cluster)->is_there)
+		number += cluster_quorum(agent->cluster)->ring_seq / RING_STEP;
+	return number;
 }
 
 static void tell(struct agent *agent, uint64_t members)
@@ -106,19 +114,21 @@ static bool have_had_time(struct agent *agent, uint64_t missing)
 
 void epoch_update(struct agent *agent)
 {
-	const struct cluster_quorum *quorum = agent->cluster ? cluster_quorum(agent->cluster) : NULL;
+	const struct cluster_quorum *quorum;
 	uint64_t nodes = configured(agent);
 
 	if (agent->control < 0)
 		return;
-	if (!quorum || !quorum->is_asked) {
+	if (!has_corosync(agent)) {
 		stop_waiting(agent);
 		tell(agent, nodes);
-	} else if (!quorum->is_there) {
-		stop_waiting(agent);
-	} else if (have_had_time(agent, nodes & ~quorum->nodes)) {
-		tell(agent, nodes & quorum->nodes);
+		return;
 	}
+	quorum = cluster_quorum(agent->cluster);
+	if (!quorum->is_there)
+		stop_waiting(agent);
+	else if (have_had_time(agent, nodes & ~quorum->nodes))
+		tell(agent, nodes & quorum->nodes);
 }
 
 void epoch_stop(struct agent *agent)

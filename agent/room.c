@@ -28,15 +28,22 @@ uint32_t room_cpus(void)
 	return nr > 0 ? nr : 1;
 }
 
+static void count_vcpus_of(struct agent *agent, uint32_t vm_id, uint32_t nr_on[DVMM_MAX_NODES])
+{
+	struct dvmm_vcpu_get vcpu;
+
+	for (uint32_t from = 0; !dvmm_vcpu_next(agent->control, vm_id, from, &vcpu); from = vcpu.vcpu_id + 1)
+		if (vcpu.out_node_id < DVMM_MAX_NODES)
+			nr_on[vcpu.out_node_id]++;
+}
+
 static void count_vcpus(struct agent *agent, uint32_t nr_on[DVMM_MAX_NODES])
 {
 	struct dvmm_vm_get vm;
-	struct dvmm_vcpu_get vcpu;
 
 	for (uint32_t from = 0; !dvmm_vm_next(agent->control, from, &vm); from = vm.vm_id + 1)
-		for (uint32_t id = 0; !dvmm_vcpu_next(agent->control, vm.vm_id, id, &vcpu); id = vcpu.vcpu_id + 1)
-			if (vcpu.out_node_id < DVMM_MAX_NODES && vm.out_state < DVMM_VM_DEAD)
-				nr_on[vcpu.out_node_id]++;
+		if (vm.out_state < DVMM_VM_DEAD)
+			count_vcpus_of(agent, vm.vm_id, nr_on);
 }
 
 uint32_t room_vcpus_here(struct agent *agent)

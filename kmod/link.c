@@ -49,6 +49,11 @@ bool link_connects(const struct link *link)
 	return link->self->id < link->peer;
 }
 
+static bool is_member(const struct link *link)
+{
+	return READ_ONCE(link->since) != NO_EPOCH;
+}
+
 static bool state_is_up(enum dvmm_link_state state)
 {
 	return state == DVMM_LINK_UP || state == DVMM_LINK_SUSPECT;
@@ -143,7 +148,8 @@ static void announce_end(struct link *link, const struct conn *conn, bool was_up
 	spin_lock_irq(&link->lock);
 	if (was_up || link->state != DVMM_LINK_LOST)
 		set_state(link, lost ? DVMM_LINK_LOST : DVMM_LINK_DOWN);
-	memcpy(link->reason, conn->reason, sizeof(link->reason));
+	if (is_member(link))
+		memcpy(link->reason, conn->reason, sizeof(link->reason));
 	news = conn->refused && is_news(link, conn->reason);
 	spin_unlock_irq(&link->lock);
 
@@ -158,11 +164,6 @@ static void announce_end(struct link *link, const struct conn *conn, bool was_up
 }
 
 /* ---- membership ---- */
-
-static bool is_member(const struct link *link)
-{
-	return READ_ONCE(link->since) != NO_EPOCH;
-}
 
 void link_admit(struct link *link, u32 epoch)
 {
@@ -181,9 +182,8 @@ void link_expel(struct link *link, u32 epoch)
 	/* Before we look: a connection that is attached later sees it at its HELLO. */
 	WRITE_ONCE(link->since, NO_EPOCH);
 	conn = rcu_dereference(link->conn);
-	if (!conn)
-		snprintf(link->reason, sizeof(link->reason), "n%u is no member in epoch %u",
-			 link->peer, epoch);
+	snprintf(link->reason, sizeof(link->reason), "n%u is no member in epoch %u", link->peer,
+		 epoch);
 	spin_unlock_irq(&link->lock);
 	if (conn)
 		conn_failed(conn, "n%u is no member in epoch %u", link->peer, epoch);

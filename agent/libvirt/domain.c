@@ -176,7 +176,7 @@ static int read_part(struct reader *reader, xmlNode *node)
 		return read_memory(reader, node);
 	if (is_ours(node) && is_element(node, "dimm"))
 		return read_dimm(reader, node);
-	return complain(reader, "<dvmm:placement> has no part <%s>, but <dvmm:vcpu>, <dvmm:memory> and <dvmm:dimm>",
+	return complain(reader, "<dvmm:placement> has no part <%s>, but <dvmm:vcpu>, <dvmm:memory>, <dvmm:dimm>",
 			node->name);
 }
 
@@ -381,8 +381,8 @@ static int read_domain(struct reader *reader, xmlNode *root)
 		return ret;
 	read_topology(reader, root);
 	if (read_names(reader, root) || read_placement(reader, placement) || number_vcpus(reader) ||
-	    place_dimms(reader, root) || check_type(reader, root) || check_emulator(reader, root) || check_irqchip(reader, root) ||
-	    check_cpu(reader, root))
+	    place_dimms(reader, root) || check_type(reader, root) || check_emulator(reader, root) ||
+	    check_irqchip(reader, root) || check_cpu(reader, root))
 		return -EINVAL;
 	return 1;
 }
