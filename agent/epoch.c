@@ -57,9 +57,8 @@ static void tell(struct agent *agent, uint64_t members)
 	struct dvmm_node_get now;
 	int err = dvmm_node_get(agent->control, &now);
 
-	/* An agent that was started again has not heard all of it yet. */
-	if (err || number < now.out_epoch ||
-	    (number == now.out_epoch && members == now.out_members))
+	/* It knows, or this agent was just started and has not heard all of it yet. */
+	if (err || number <= now.out_epoch)
 		return;
 	err = dvmm_epoch_set(agent->control, number, members);
 	if (err)
