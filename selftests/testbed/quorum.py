@@ -62,7 +62,7 @@ def works_on_both(cluster, host, vm):
 
 def start_minor(host):
     """Its VMM runs on the host that will be alone, a vCPU of it on n1. It need not have booted."""
-    command = guest.qemu(cpus=2, slow=guest.slowness(3), test=LOAD["test"], append=BOOT_ALONE)
+    command = guest.qemu(cpus=2, slow=guest.slowness(), test=LOAD["test"], append=BOOT_ALONE)
     job = host.start(f"exec {DVMM} run --name minor --place 0=n{host.n},1=n1 -- {command}")
     host.run(f"timeout 60 sh -c 'until {DVMM} -o csv -H vm list | grep minor | grep -q running; do sleep 0.2; done'", 80)
     return job

@@ -144,7 +144,7 @@ class Cluster:
         """
         host = host or self.bed.hosts[0]
         options.setdefault("cpus", sum(counts))
-        options.setdefault("slow", guest.slowness(len(self.bed.hosts)))
+        options.setdefault("slow", guest.slowness())
         options["append"] = f"{BOOT_ALONE} {options.get('append', '')}"
         if not (options.get("disk") or "/dev").startswith("/dev"):
             host.run(f"truncate -s 16M {options['disk']}")

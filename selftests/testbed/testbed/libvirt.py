@@ -73,7 +73,7 @@ class Libvirt:
         """The guest's kernel command line; its clock as slow as other spanning guests' here."""
         khz = self.host.run("awk '/^cpu MHz/ { printf \"%d\", $4 * 1000; exit }' /proc/cpuinfo")
         return (f"{guest.APPEND} {guest.MACHINE_APPEND[machine]} maxcpus=1 rcupdate.rcu_cpu_stall_suppress=1 "
-                f"dvmm.cpus={cpus} dvmm.then={then} {append} tsc_early_khz={int(khz) * guest.slowness()}")
+                f"dvmm.cpus={cpus} dvmm.then={then} {append} tsc_early_khz={min(int(khz) * guest.slowness(), guest.MAX_KHZ)}")
 
 
 def placement(*counts, home="origin", timeout=10):
