@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* agent/drain.c - node.drain: VMs of this node shall not need another node any more. Its vCPUs
- * move, then the homes of memory, then its pages; the node may go when all of that is done.
+ * move, each to the node of its VM with the most room, then the homes of memory, then its
+ * pages; the node may go when all of that is done.
  */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "internal.h"
 
 #define MAX_VMS 64
@@ -16,12 +18,14 @@
 struct drained_vm {
 	char name[DVMM_NAME_SIZE];
 	uint32_t nr_vcpus;
-	uint64_t nr_extents, downtime_ns;
+	uint64_t nr_extents, downtime_ns, took_ns;
 };
 
 struct drain {
 	struct agent *agent;
+	struct deferred *deferred;
 	uint32_t node, self;
+	int free_cpus[DVMM_MAX_NODES];
 	uint32_t nr;
 	struct drained_vm vms[MAX_VMS];
 	char reason[256]; /* of the first failure */
@@ -41,27 +45,22 @@ static int fail(struct drain *drain, const struct dvmm_vm_get *vm, int err, cons
 
 /* ---- vCPUs ---- */
 
-/* How many vCPUs of the VM each node has; -1: no node of it, as far as that shows. */
-static void count_vcpus(struct drain *drain, uint32_t vm_id, int nr_on[DVMM_MAX_NODES])
+static bool is_reached(struct drain *drain, uint32_t node)
 {
-	struct dvmm_vcpu_get vcpu;
+	struct dvmm_link_get link;
 
-	memset(nr_on, -1, DVMM_MAX_NODES * sizeof(*nr_on));
-	nr_on[drain->self] = 0;
-	for (uint32_t from = 0; !dvmm_vcpu_next(drain->agent->control, vm_id, from, &vcpu);
-	     from = vcpu.vcpu_id + 1)
-		if (vcpu.out_node_id < DVMM_MAX_NODES)
-			nr_on[vcpu.out_node_id] += nr_on[vcpu.out_node_id] < 0 ? 2 : 1;
+	return node == drain->self || (!dvmm_link_get(drain->agent->control, node, &link) &&
+				       link.out_state == DVMM_LINK_UP);
 }
 
-/* The node of the VM that has the fewest, and of these the first. */
-static uint32_t emptiest(const int nr_on[DVMM_MAX_NODES], uint32_t but)
+/* The node of the VM that has the most, and of these the first; its origin is always one. */
+static uint32_t roomiest(struct drain *drain, uint64_t nodes)
 {
-	uint32_t best = DVMM_MAX_NODES;
+	uint32_t best = drain->self;
 
 	for (uint32_t node = 0; node < DVMM_MAX_NODES; node++)
-		if (node != but && nr_on[node] >= 0 &&
-		    (best == DVMM_MAX_NODES || nr_on[node] < nr_on[best]))
+		if (node != drain->node && nodes >> node & 1 && is_reached(drain, node) &&
+		    drain->free_cpus[node] > drain->free_cpus[best])
 			best = node;
 	return best;
 }
@@ -69,16 +68,17 @@ static uint32_t emptiest(const int nr_on[DVMM_MAX_NODES], uint32_t but)
 static int move_vcpu(struct drain *drain, const struct dvmm_vm_get *vm, uint32_t vcpu_id,
 		     struct drained_vm *row)
 {
-	int nr_on[DVMM_MAX_NODES];
-	struct dvmm_vcpu_move move = { .vm_id = vm->vm_id, .vcpu_id = vcpu_id };
-	int err;
+	struct dvmm_vcpu_move move = {
+		.vm_id = vm->vm_id,
+		.vcpu_id = vcpu_id,
+		.node_id = roomiest(drain, vm->out_nodes),
+	};
+	int err = dvmm_vcpu_move(drain->agent->control, &move);
 
-	count_vcpus(drain, vm->vm_id, nr_on);
-	move.node_id = emptiest(nr_on, drain->node);
-	err = dvmm_vcpu_move(drain->agent->control, &move);
 	if (err)
 		return fail(drain, vm, err, "vCPU %u: %s", vcpu_id,
 			    *move.out_reason ? move.out_reason : strerror(-err));
+	drain->free_cpus[move.node_id]--;
 	row->nr_vcpus++;
 	row->downtime_ns += move.out_downtime_ns;
 	return 0;
@@ -134,27 +134,25 @@ static int move_pages(struct drain *drain, const struct dvmm_vm_get *vm)
 
 /* ---- all of it, in a thread ---- */
 
-/* A node that only lends memory shows by having some to put away. */
-static bool has_part(struct drain *drain, const struct dvmm_vm_get *vm)
+static uint64_t now_ns(void)
 {
-	int nr_on[DVMM_MAX_NODES];
-	uint64_t left;
+	struct timespec now;
 
-	count_vcpus(drain, vm->vm_id, nr_on);
-	return nr_on[drain->node] > 0 ||
-	       dvmm_mem_empty(drain->agent->control, vm->vm_id, drain->node, &left) != -ENOTCONN;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
 static int drain_vm(struct drain *drain, const struct dvmm_vm_get *vm)
 {
 	struct drained_vm *row = &drain->vms[drain->nr];
+	uint64_t begun_ns = now_ns();
 	int err;
 
 	if (vm->out_state >= DVMM_VM_DEAD)
 		return 0;
 	if (vm->out_origin == drain->node)
 		return fail(drain, vm, -EOPNOTSUPP, "its VMM runs there: it cannot move");
-	if (vm->out_origin != drain->self || !has_part(drain, vm))
+	if (vm->out_origin != drain->self || !(vm->out_nodes >> drain->node & 1))
 		return 0;
 	if (drain->nr == MAX_VMS)
 		return fail(drain, vm, -E2BIG, "more than %d VMs: drain again", MAX_VMS);
@@ -164,6 +162,7 @@ static int drain_vm(struct drain *drain, const struct dvmm_vm_get *vm)
 		err = move_homes(drain, vm, row);
 	if (!err)
 		err = move_pages(drain, vm);
+	row->took_ns = now_ns() - begun_ns;
 	drain->nr += !err;
 	return err;
 }
@@ -192,12 +191,22 @@ static json_t *answer(struct request *request, void *arg, int err)
 				    RPC_CONFLICT, "%s", drain->reason);
 	list = json_array();
 	for (uint32_t i = 0; i < drain->nr; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}",
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}",
 						      "vm", drain->vms[i].name,
 						      "vcpus", (json_int_t)drain->vms[i].nr_vcpus,
 						      "moved_extents", (json_int_t)drain->vms[i].nr_extents,
-						      "downtime_ns", (json_int_t)drain->vms[i].downtime_ns));
+						      "downtime_ns", (json_int_t)drain->vms[i].downtime_ns,
+						      "took_ns", (json_int_t)drain->vms[i].took_ns));
 	return list;
+}
+
+static void on_room(void *arg, const int free_cpus[DVMM_MAX_NODES])
+{
+	struct drain *drain = arg;
+
+	memcpy(drain->free_cpus, free_cpus, sizeof(drain->free_cpus));
+	later_start(drain->agent, drain->deferred, do_drain, answer, drain, sizeof(*drain));
+	free(drain);
 }
 
 json_t *method_node_drain(struct request *request)
@@ -205,15 +214,23 @@ json_t *method_node_drain(struct request *request)
 	const char *name = json_string_value(json_object_get(request->params, "node"));
 	const struct config_node *node = name ? config_node_by_name(&request->agent->config, name) :
 						NULL;
-	struct drain drain = { .agent = request->agent, .self = request->agent->config.self.id };
+	uint32_t self = request->agent->config.self.id;
+	struct drain *drain;
 
 	if (!node)
 		return request_fail(request, name ? RPC_NOT_FOUND : RPC_INVALID,
 				    "%s: no such node in this node's configuration", name ? name : "node");
-	if (node->id == drain.self)
+	if (node->id == self)
 		return request_fail(request, RPC_CONFLICT,
 				    "%s: VMs that run here leave it when each other node drains it; those whose VMM is here cannot",
 				    name);
-	drain.node = node->id;
-	return request_later(request, do_drain, answer, &drain, sizeof(drain));
+	drain = calloc(1, sizeof(*drain));
+	if (!drain)
+		abort();
+	drain->agent = request->agent;
+	drain->self = self;
+	drain->node = node->id;
+	drain->deferred = request_defer(request);
+	room_ask(request->agent, on_room, drain);
+	return NULL;
 }

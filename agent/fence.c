@@ -114,6 +114,11 @@ static uint64_t fence_after_us(const struct agent *agent)
 	return 1000ull * (*value ? atoi(value) : FENCE_AFTER_DEFAULT_MS);
 }
 
+uint64_t fence_time_us(const struct agent *agent)
+{
+	return fence_after_us(agent) + PATIENCE_US;
+}
+
 void fence_start(struct agent *agent)
 {
 	struct fence *fence;

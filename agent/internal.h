@@ -27,6 +27,7 @@ struct agent {
 	struct vmm *vmms;
 	struct later *laters;
 	struct fence *fence; /* NULL: VMs may go on */
+	struct epoch *epoch; /* NULL: nobody is waited for */
 	struct cluster_quorum quorum_said; /* by the last event about it */
 	struct cluster *cluster; /* NULL: the nodes are those of the configuration file */
 	struct metrics *metrics;
@@ -121,6 +122,10 @@ json_t *request_of_peer(void *agent, const char *method, json_t *params,
 json_t *request_later(struct request *request, int (*work)(void *arg),
 		      json_t *(*answer)(struct request *request, void *arg, int err),
 		      const void *arg, size_t size);
+/** later_start() - the same for a request that is deferred already, which it answers in any case */
+void later_start(struct agent *agent, struct deferred *deferred, int (*work)(void *arg),
+		 json_t *(*answer)(struct request *request, void *arg, int err),
+		 const void *arg, size_t size);
 void later_stop(struct agent *agent); /* waits for all of them */
 
 /* Methods return a new reference, or NULL after request_fail(), request_defer() or request_later().
@@ -139,7 +144,9 @@ void kept_drop_all(struct agent *agent); /* they end */
 /* vmms.c: processes that took a VM of kept.c. */
 /** vmms_add() - @peer is the VMM from now on; that it cannot be watched is only logged */
 void vmms_add(struct agent *agent, uint32_t vm_id, const struct ucred *peer);
-/** vmms_end() - the VM is dead: end its VMM, if it took the VM from this agent */
+/** vmms_start() - VMs that are there already have VMMs too */
+void vmms_start(struct agent *agent);
+/** vmms_end() - the VM is dead: end its VMM, whichever agent it took the VM from */
 void vmms_end(struct agent *agent, uint32_t vm_id);
 void vmms_forget(struct agent *agent); /* they go on without the agent */
 
@@ -148,6 +155,23 @@ void vmms_forget(struct agent *agent); /* they go on without the agent */
 void fence_start(struct agent *agent);
 /** fence_stop() - those that are left go on */
 void fence_stop(struct agent *agent);
+
+/** fence_time_us() - after which a node that has lost quorum has no such VM any more */
+uint64_t fence_time_us(const struct agent *agent);
+
+/* epoch.c: the membership, as the kernel has it. */
+/** epoch_number() - the one to begin with */
+uint32_t epoch_number(const struct agent *agent);
+/** epoch_update() - something has changed: the kernel is told, at once or when it is time */
+void epoch_update(struct agent *agent);
+void epoch_stop(struct agent *agent);
+
+/* room.c: which node has room for vCPUs. */
+uint32_t room_cpus(void); /* of this host */
+uint32_t room_vcpus_here(struct agent *agent); /* of spanning VMs that live on this node */
+typedef void room_done(void *arg, const int free_cpus[DVMM_MAX_NODES]);
+/** room_ask() - CPUs that no vCPU of a spanning VM has, by node; below zero: they share. Calls @done once */
+void room_ask(struct agent *agent, room_done *done, void *arg);
 
 /* openers.c: processes that have the device of a VM open. */
 /** openers_signal() - returns how many there are */

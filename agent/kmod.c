@@ -58,7 +58,7 @@ static bool is_set_so(int control, const struct dvmm_node_set *set)
 	struct dvmm_node_get get;
 
 	return !dvmm_node_get(control, &get) && get.out_node_id == set->node_id &&
-	       get.out_epoch == set->epoch && !strcmp(get.out_name, set->name) &&
+	       !strcmp(get.out_name, set->name) &&
 	       !memcmp(get.out_cluster_uuid, set->cluster_uuid, DVMM_UUID_SIZE) &&
 	       !memcmp(get.out_node_uuid, set->node_uuid, DVMM_UUID_SIZE) &&
 	       !memcmp(&get.out_listen, &set->listen, sizeof(set->listen));
@@ -70,7 +70,7 @@ static int set_node_with(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 	const struct config *config = &agent->config;
 	struct dvmm_node_set set = {
 		.node_id = config->self.id,
-		.epoch = config->epoch,
+		.epoch = epoch_number(agent),
 		.listen = config->self.addr,
 	};
 	int err = fill_node_uuid(config, set.node_uuid);
@@ -158,7 +158,17 @@ void kmod_drop_link(struct agent *agent, uint32_t node_id)
 
 static int take_kernel(struct agent *agent)
 {
-	return set_node(agent) ?: events_start(agent) ?: add_links(agent);
+	int err = set_node(agent);
+
+	if (err)
+		return err;
+	/* Before the events, which begin with older ones. */
+	vmms_start(agent);
+	err = events_start(agent);
+	if (err)
+		return err;
+	epoch_update(agent);
+	return add_links(agent);
 }
 
 static int on_look(sd_event_source *source, uint64_t usec, void *arg)

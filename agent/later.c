@@ -80,34 +80,62 @@ static int start_thread(struct later *later)
 	return err;
 }
 
-json_t *request_later(struct request *request, int (*work)(void *arg),
-		      json_t *(*answer)(struct request *request, void *arg, int err),
-		      const void *arg, size_t size)
+static struct later *start(struct agent *agent, int (*work)(void *arg),
+			   json_t *(*answer)(struct request *request, void *arg, int err),
+			   const void *arg, size_t size, int *ret_err)
 {
 	struct later *later = calloc(1, sizeof(*later) + size);
-	int err = -ENOMEM;
+	int err;
 
+	*ret_err = -ENOMEM;
 	if (!later)
-		return request_fail_errno(request, err, "agent");
-	later->agent = request->agent;
+		return NULL;
+	later->agent = agent;
 	later->work = work;
 	later->answer = answer;
 	memcpy(later->arg, arg, size);
 	later->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = later->done_fd < 0 ? -errno : 0;
 	if (!err)
-		err = sd_event_add_io(request->agent->loop, &later->source, later->done_fd,
-				      EPOLLIN, on_done, later);
+		err = sd_event_add_io(agent->loop, &later->source, later->done_fd, EPOLLIN, on_done,
+				      later);
 	if (err >= 0)
 		err = start_thread(later);
 	if (err < 0) {
 		free_later(later);
-		return request_fail_errno(request, err, "agent");
+		*ret_err = err;
+		return NULL;
 	}
-	later->next = request->agent->laters;
-	request->agent->laters = later;
+	later->next = agent->laters;
+	agent->laters = later;
+	return later;
+}
+
+json_t *request_later(struct request *request, int (*work)(void *arg),
+		      json_t *(*answer)(struct request *request, void *arg, int err),
+		      const void *arg, size_t size)
+{
+	int err;
+	struct later *later = start(request->agent, work, answer, arg, size, &err);
+
+	if (!later)
+		return request_fail_errno(request, err, "agent");
 	later->deferred = request_defer(request);
 	return NULL;
+}
+
+void later_start(struct agent *agent, struct deferred *deferred, int (*work)(void *arg),
+		 json_t *(*answer)(struct request *request, void *arg, int err),
+		 const void *arg, size_t size)
+{
+	struct request request = { .agent = agent, .fd = -1 };
+	int err;
+	struct later *later = start(agent, work, answer, arg, size, &err);
+
+	if (later)
+		later->deferred = deferred;
+	else
+		deferred_answer(deferred, &request, request_fail_errno(&request, err, "agent"));
 }
 
 void later_stop(struct agent *agent)

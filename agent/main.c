@@ -122,6 +122,7 @@ static void stop(struct agent *agent)
 {
 	metrics_stop(agent);
 	fence_stop(agent);
+	epoch_stop(agent);
 	cluster_close(agent->cluster);
 	server_stop(agent);
 	later_stop(agent);

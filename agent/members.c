@@ -63,6 +63,8 @@ static void change_links(struct agent *agent, const struct config *old)
 			log_notice("node %s is no member any more", old->peers[i].name);
 			kmod_drop_link(agent, old->peers[i].id);
 		}
+	/* In between: who goes is no loss, and who comes does so in this epoch. */
+	epoch_update(agent);
 	for (uint32_t i = 0; i < config->nr_peers; i++)
 		if (!is_among(&config->peers[i], old->peers, old->nr_peers)) {
 			log_notice("node %s is a member now", config->peers[i].name);
@@ -172,6 +174,7 @@ static void on_quorum(void *arg, const struct cluster_quorum *now)
 	    (now->is_known || said->is_known))
 		say_quorum(agent, now);
 	*said = *now;
+	epoch_update(agent);
 	if (now->is_lost)
 		fence_start(agent);
 	else

@@ -197,6 +197,15 @@ static void put_quorum(const struct cluster_quorum *now, FILE *page)
 	put_gauge(page, "dvmm_cluster_ring_seq", "Second part of the epoch", now->ring_seq);
 }
 
+static void put_epoch(struct agent *agent, FILE *page)
+{
+	struct dvmm_node_get get;
+
+	if (!dvmm_node_get(agent->control, &get))
+		put_gauge(page, "dvmm_node_epoch", "The membership that the kernel acts in",
+			  get.out_epoch);
+}
+
 static char *make_page(struct agent *agent, size_t *ret_size)
 {
 	bool is_loaded = agent->control >= 0;
@@ -216,6 +225,7 @@ static char *make_page(struct agent *agent, size_t *ret_size)
 	if (agent->cluster)
 		put_quorum(cluster_quorum(agent->cluster), page);
 	if (is_loaded) {
+		put_epoch(agent, page);
 		put_node(agent, page);
 		put_links(agent, page);
 		put_vms(agent, page);

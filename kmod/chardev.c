@@ -32,6 +32,7 @@ static LIST_HEAD(tables); /* tables_lock */
 static const struct dvmm_ioctl own_ioctls[] = {
 	IOCTL(DVMM_NODE_SET, dvmm_node_set, name, DVMM_IOCTL_ADMIN, node_ioctl_set),
 	IOCTL(DVMM_NODE_GET, dvmm_node_get, out_name, 0, node_ioctl_get),
+	IOCTL(DVMM_EPOCH_SET, dvmm_epoch_set, members, DVMM_IOCTL_ADMIN, epoch_ioctl_set),
 	IOCTL(DVMM_LINK_ADD, dvmm_link_add, reserved, DVMM_IOCTL_ADMIN, link_ioctl_add),
 	IOCTL(DVMM_LINK_GET, dvmm_link_get, out_reason, 0, link_ioctl_get),
 	IOCTL(DVMM_STAT_GET, dvmm_stat_get, values, 0, stat_ioctl_get),

@@ -150,6 +150,32 @@ static void send_proof(struct conn *conn)
 		tx_send(conn, &msg, 0, 0);
 }
 
+static bool is_stale(const struct conn *conn, const struct dvmm_msg_hdr *hdr, u32 *out_since)
+{
+	*out_since = READ_ONCE(conn->link->since);
+	if (!wire_is_stale(hdr, *out_since))
+		return false;
+	dvmm_stat_inc(conn->link->stats, DVMM_STAT_LINK_stale_epoch);
+	return true;
+}
+
+static bool epoch_is_old(const struct conn *conn, const struct dvmm_msg_hdr *hdr,
+			 char *reason, size_t room)
+{
+	const struct link *link = conn->link;
+	u32 since;
+
+	if (!is_stale(conn, hdr, &since))
+		return false;
+	if (since == NO_EPOCH)
+		snprintf(reason, room, "n%u is no member in epoch %u", link->peer,
+			 READ_ONCE(link->self->epoch));
+	else
+		snprintf(reason, room, "n%u is in epoch %u, and a member since %u", link->peer,
+			 le32_to_cpu(hdr->epoch), since);
+	return true;
+}
+
 /* Neutral words: both sides show them. Returns 0 or why not. */
 static int judge_hello(const struct conn *conn, const struct dvmm_msg_hello *hello,
 		       char *reason, size_t room)
@@ -172,11 +198,14 @@ static int judge_hello(const struct conn *conn, const struct dvmm_msg_hello *hel
 	return 0;
 }
 
-static void on_hello(struct conn *conn, const struct dvmm_msg_hello *hello)
+static void on_hello(struct conn *conn, const struct dvmm_msg_hdr *hdr)
 {
+	const struct dvmm_msg_hello *hello = (const void *)(hdr + 1);
 	char reason[DVMM_REASON_SIZE];
 	int error = judge_hello(conn, hello, reason, sizeof(reason));
 
+	if (!error && epoch_is_old(conn, hdr, reason, sizeof(reason)))
+		error = ESTALE;
 	if (error) {
 		refuse(conn, error, reason);
 		return;
@@ -310,9 +339,11 @@ static void on_clock(struct conn *conn, const struct dvmm_msg_clock *clock)
 
 static void on_service(struct conn *conn, const struct dvmm_msg_hdr *hdr, size_t len)
 {
-	if (wire_is_stale(hdr, conn->link->self->epoch))
-		dvmm_stat_inc(conn->link->stats, DVMM_STAT_LINK_stale_epoch);
-	else if (le16_to_cpu(hdr->type) == DVMM_MSG_REPLY)
+	u32 since;
+
+	if (is_stale(conn, hdr, &since))
+		return;
+	if (le16_to_cpu(hdr->type) == DVMM_MSG_REPLY)
 		request_answer(conn->link, hdr, hdr + 1, len);
 	else if (service_message(conn->link, hdr, hdr + 1, len))
 		broken(conn, "a service refused its message");
@@ -343,7 +374,7 @@ static void dispatch(struct conn *conn, const struct dvmm_msg_hdr *hdr, size_t l
 
 	switch (le16_to_cpu(hdr->type)) {
 	case DVMM_MSG_HELLO:
-		on_hello(conn, payload);
+		on_hello(conn, hdr);
 		break;
 	case DVMM_MSG_PROOF:
 		on_proof(conn, payload);
@@ -403,9 +434,10 @@ void conn_received(struct conn *conn, const void *buf, size_t len)
 {
 	const struct dvmm_msg_hdr *hdr = buf;
 	const char *wrong = wire_check(buf, len);
+	u32 since;
 
 	if (conn_has_failed(conn)) {
-		if (!wrong)
+		if (!wrong && !is_stale(conn, hdr, &since))
 			last_words(conn, hdr);
 		return;
 	}

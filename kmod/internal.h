@@ -23,9 +23,10 @@ struct transport;
 
 /* An identity in a cluster. A host has one; tests make more. */
 struct identity {
-	struct mutex lock; /* serialises DVMM_NODE_SET and DVMM_LINK_ADD */
+	struct mutex lock; /* serialises DVMM_NODE_SET, DVMM_EPOCH_SET and DVMM_LINK_ADD */
 	u8 id; /* DVMM_NO_NODE until it is set */
-	u32 epoch;
+	u32 epoch; /* lock for writing */
+	u64 members; /* lock; bit n = node n */
 	u32 wire_version; /* what we say to peers */
 	u8 cluster_uuid[DVMM_UUID_SIZE];
 	u8 uuid[DVMM_UUID_SIZE];
@@ -47,6 +48,9 @@ struct clock_sample {
 	u64 at_tsc;
 };
 
+/* Later than all others: what a node says that is no member comes from before it is one. */
+#define NO_EPOCH U32_MAX
+
 /* What this node keeps of a peer, over all connections to it. */
 struct link {
 	struct rcu_head rcu;
@@ -54,6 +58,7 @@ struct link {
 	struct identity *self;
 	u8 peer;
 	u32 lost_after_ms;
+	u32 since; /* lock for writing; epoch in which the peer became a member, or NO_EPOCH */
 	struct dvmm_addr addr;
 	char name[DVMM_NAME_SIZE];
 	const struct transport *transport;
@@ -91,6 +96,10 @@ static inline void node_stat_add(u32 nr, s64 amount)
 		dvmm_stat_add(self_node.stats, nr, amount);
 }
 
+/* epoch.c */
+int epoch_set(struct identity *node, u32 epoch, u64 members);
+long epoch_ioctl_set(struct file *file, void *arg);
+
 /* link.c */
 struct link *link_create(struct identity *self, u8 peer, const struct dvmm_addr *addr,
 			 const char *name, u32 lost_after_ms, const struct transport *transport);
@@ -100,6 +109,8 @@ void link_put(struct link *link);
 int link_attach(struct link *link, struct conn *conn); /* -EBUSY: it has one */
 void link_kick(struct link *link); /* look at the connection now; any context */
 bool link_connects(const struct link *link); /* this side, or does it listen? */
+void link_admit(struct link *link, u32 epoch); /* its peer is a member since then; may sleep */
+void link_expel(struct link *link, u32 epoch); /* its peer is none any more: it is lost; may sleep */
 int link_send(struct link *link, const struct dvmm_msg *msg, u32 req, u32 status);
 int link_send_page(struct link *link, u32 imm, struct page *page);
 void link_set_clock(struct link *link, const struct clock_sample *sample, u64 rtt_ns);

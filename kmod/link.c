@@ -49,6 +49,11 @@ bool link_connects(const struct link *link)
 	return link->self->id < link->peer;
 }
 
+static bool is_member(const struct link *link)
+{
+	return READ_ONCE(link->since) != NO_EPOCH;
+}
+
 static bool state_is_up(enum dvmm_link_state state)
 {
 	return state == DVMM_LINK_UP || state == DVMM_LINK_SUSPECT;
@@ -143,7 +148,8 @@ static void announce_end(struct link *link, const struct conn *conn, bool was_up
 	spin_lock_irq(&link->lock);
 	if (was_up || link->state != DVMM_LINK_LOST)
 		set_state(link, lost ? DVMM_LINK_LOST : DVMM_LINK_DOWN);
-	memcpy(link->reason, conn->reason, sizeof(link->reason));
+	if (is_member(link))
+		memcpy(link->reason, conn->reason, sizeof(link->reason));
 	news = conn->refused && is_news(link, conn->reason);
 	spin_unlock_irq(&link->lock);
 
@@ -155,6 +161,33 @@ static void announce_end(struct link *link, const struct conn *conn, bool was_up
 	else if (was_up)
 		dvmm_event(DVMM_EVENT_LINK_DOWN, link->peer, 0, "n%u (%s): link is down, %s",
 			   link->peer, link->name, conn->reason);
+}
+
+/* ---- membership ---- */
+
+void link_admit(struct link *link, u32 epoch)
+{
+	spin_lock_irq(&link->lock);
+	WRITE_ONCE(link->since, epoch);
+	spin_unlock_irq(&link->lock);
+	link_kick(link);
+}
+
+void link_expel(struct link *link, u32 epoch)
+{
+	struct conn *conn;
+
+	rcu_read_lock();
+	spin_lock_irq(&link->lock);
+	/* Before we look: a connection that is attached later sees it at its HELLO. */
+	WRITE_ONCE(link->since, NO_EPOCH);
+	conn = rcu_dereference(link->conn);
+	snprintf(link->reason, sizeof(link->reason), "n%u is no member in epoch %u", link->peer,
+		 epoch);
+	spin_unlock_irq(&link->lock);
+	if (conn)
+		conn_failed(conn, "n%u is no member in epoch %u", link->peer, epoch);
+	rcu_read_unlock();
 }
 
 /* ---- connections ---- */
@@ -233,8 +266,8 @@ static void link_work(struct work_struct *work)
 		conn_tick(conn);
 	if (conn && conn_has_failed(conn))
 		drop(link, conn);
-	if (!current_conn(link) && link_connects(link) && time_after_eq(jiffies, link->next_try) &&
-	    link->transport->connect(link))
+	if (!current_conn(link) && link_connects(link) && is_member(link) &&
+	    time_after_eq(jiffies, link->next_try) && link->transport->connect(link))
 		schedule_retry(link);
 	spin_lock_irq(&link->lock);
 	if (!link->closing)
@@ -284,6 +317,7 @@ struct link *link_create(struct identity *self, u8 peer, const struct dvmm_addr 
 	link->peer = peer;
 	link->addr = *addr;
 	link->lost_after_ms = lost_after_ms;
+	link->since = self->members & BIT_ULL(peer) ? self->epoch : NO_EPOCH;
 	link->transport = transport;
 	strscpy(link->name, name, sizeof(link->name));
 	spin_lock_init(&link->lock);

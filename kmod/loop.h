@@ -26,7 +26,7 @@ enum dvmm_loop_action {
 	DVMM_LOOP_DELAY, /* it and all behind it, by @arg ms */
 	DVMM_LOOP_SWAP, /* with the one behind it */
 	DVMM_LOOP_CORRUPT, /* invert the byte at @arg */
-	DVMM_LOOP_REPLAY, /* what was sent of this type on the connection before */
+	DVMM_LOOP_REPLAY, /* what was sent of this type on the connection before; of the link, or MEM_PROTO */
 };
 
 struct dvmm_loop *dvmm_loop_create(const struct dvmm_loop_end ends[2]);
@@ -36,6 +36,9 @@ void dvmm_loop_fault(struct dvmm_loop *loop, int from, u16 type,
 		     enum dvmm_loop_action action, u32 nr, u32 arg);
 /** dvmm_loop_break() - the connection fails, as by a queue pair error */
 void dvmm_loop_break(struct dvmm_loop *loop);
+
+/** dvmm_loop_epoch() - as DVMM_EPOCH_SET at @end */
+int dvmm_loop_epoch(struct dvmm_loop *loop, int end, u32 epoch, u64 members);
 
 /* As their namesakes in kmod.h, at end @end. */
 int dvmm_loop_send(struct dvmm_loop *loop, int end, const struct dvmm_msg *msg);

@@ -74,7 +74,8 @@ int node_set_key(struct identity *node, const u8 *key)
 
 static int check_set(const struct dvmm_node_set *set)
 {
-	if (set->node_id >= DVMM_MAX_NODES || !set->epoch || !name_is_good(set->name))
+	if (set->node_id >= DVMM_MAX_NODES || !set->epoch || set->epoch == NO_EPOCH ||
+	    !name_is_good(set->name))
 		return -EINVAL;
 	return addr_check(&set->listen);
 }
@@ -85,6 +86,7 @@ static void adopt(struct identity *node, const struct dvmm_node_set *set)
 	memcpy(node->uuid, set->node_uuid, DVMM_UUID_SIZE);
 	memcpy(node->name, set->name, DVMM_NAME_SIZE);
 	node->listen = set->listen;
+	node->members = U64_MAX;
 	WRITE_ONCE(node->epoch, set->epoch);
 	WRITE_ONCE(node->id, set->node_id);
 }
@@ -132,6 +134,7 @@ static void describe(const struct identity *node, struct dvmm_node_get *get)
 	memcpy(get->out_cluster_uuid, node->cluster_uuid, DVMM_UUID_SIZE);
 	memcpy(get->out_node_uuid, node->uuid, DVMM_UUID_SIZE);
 	memcpy(get->out_name, node->name, DVMM_NAME_SIZE);
+	get->out_members = node->members;
 }
 
 long node_ioctl_get(struct file *file, void *arg)

@@ -225,7 +225,7 @@ static void fill(struct tx_slot *slot, const struct conn *conn, const struct dvm
 	*hdr = (struct dvmm_msg_hdr) {
 		.len = cpu_to_le32(slot->len),
 		.type = cpu_to_le16(msg->type),
-		.epoch = cpu_to_le32(conn->link->self->epoch),
+		.epoch = cpu_to_le32(READ_ONCE(conn->link->self->epoch)),
 		.vm = cpu_to_le32(msg->vm),
 		.req = cpu_to_le32(req),
 		.status = cpu_to_le32(status),

@@ -133,7 +133,9 @@ const char *wire_check(const void *buf, unsigned long bytes)
 	return check_payload(type->type, hdr + 1, bytes);
 }
 
-int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned int epoch)
+int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned int since)
 {
-	return le16_to_cpu(hdr->type) >= DVMM_MSG_REPLY && le32_to_cpu(hdr->epoch) != epoch;
+	__u16 type = le16_to_cpu(hdr->type);
+
+	return (type == DVMM_MSG_HELLO || type >= DVMM_MSG_REPLY) && le32_to_cpu(hdr->epoch) < since;
 }

@@ -17,7 +17,12 @@
  */
 const char *wire_check(const void *buf, unsigned long bytes);
 
-/** wire_is_stale() - must this message be dropped for its epoch? Not the link's own. */
-int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned int epoch);
+/**
+ * wire_is_stale() - was this said before its sender became a member, in epoch @since?
+ *
+ * A HELLO is refused then, a service's message and a REPLY are dropped; the rest of
+ * the link's own come only after a HELLO that was not.
+ */
+int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned int since);
 
 #endif

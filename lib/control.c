@@ -48,6 +48,13 @@ int dvmm_node_get(int control, struct dvmm_node_get *ret_node)
 	return 0;
 }
 
+int dvmm_epoch_set(int control, uint32_t epoch, uint64_t members)
+{
+	struct dvmm_epoch_set set = { .epoch = epoch, .members = members };
+
+	return call(control, DVMM_EPOCH_SET, &set);
+}
+
 int dvmm_link_add(int control, struct dvmm_link_add *add)
 {
 	int err = call(control, DVMM_LINK_ADD, add);

@@ -350,6 +350,7 @@ static long vm_get_ioctl(struct file *file, void *arg)
 	memcpy(get->out_name, vm->name, sizeof(get->out_name));
 	mutex_lock(&vm->lock);
 	get->out_state = vm->state;
+	get->out_nodes = vm->nodes;
 	memcpy(get->out_reason, vm->reason, sizeof(get->out_reason));
 	mutex_unlock(&vm->lock);
 	vm_put(vm);
@@ -393,7 +394,7 @@ static long vm_budget_ioctl(struct file *file, void *arg)
 const struct dvmm_ioctl origin_ioctls[] = {
 	{ DVMM_VM_CREATE, offsetofend(struct dvmm_vm_create, out_vm_id), DVMM_IOCTL_ADMIN,
 	  "DVMM_VM_CREATE", vm_create_ioctl },
-	{ DVMM_VM_GET, sizeof(struct dvmm_vm_get), 0, "DVMM_VM_GET", vm_get_ioctl },
+	{ DVMM_VM_GET, offsetof(struct dvmm_vm_get, out_nodes), 0, "DVMM_VM_GET", vm_get_ioctl },
 	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
 	{ DVMM_VCPU_MOVE, sizeof(struct dvmm_vcpu_move), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,
 	  "DVMM_VCPU_MOVE", vcpu_move_ioctl },

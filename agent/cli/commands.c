@@ -20,6 +20,8 @@ static const struct column node_info_columns[] = {
 	{ "epoch", "Epoch", LOOK_NUMBER, 0 },
 	{ "links", "Links", LOOK_NUMBER, 0 },
 	{ "vms", "VMs", LOOK_NUMBER, 0 },
+	{ "cpus", "CPUs", LOOK_NUMBER, 0 },
+	{ "vcpus", "vCPUs of VMs", LOOK_NUMBER, 0 },
 	{ "abi", "Kernel ABI", LOOK_NUMBER, 0 },
 	{ 0 },
 };
@@ -146,6 +148,7 @@ static const struct column drain_columns[] = {
 	{ "vcpus", "VCPUS-MOVED", LOOK_NUMBER, 0 },
 	{ "moved_extents", "EXTENTS-MOVED", LOOK_NUMBER, 0 },
 	{ "downtime_ns", "STOOD-STILL", LOOK_NS, 0 },
+	{ "took_ns", "TOOK", LOOK_NS, 0 },
 	{ 0 },
 };
 
@@ -223,7 +226,7 @@ const struct command commands[] = {
 	{ "node", "list", "", "Nodes of the cluster, as configured on this node", "node.list",
 	  { NULL }, 0, node_columns, 0 },
 	{ "node", "info", "", "This node", "node.info", { NULL }, 0, node_info_columns, COMMAND_ONE },
-	{ "node", "drain", "NODE", "Make the VMs whose origin is this node do without NODE: vCPUs, homes and pages leave it",
+	{ "node", "drain", "NODE", "Make the VMs whose origin is this node do without NODE: vCPUs, homes and pages leave it; then it may leave the cluster",
 	  "node.drain", { "node" }, 1, drain_columns, 0 },
 	{ "node", "leave", "", "Make this node, which no VM needs, no member of its cluster any more; its agent ends",
 	  "node.leave", { NULL }, 0, leave_columns, COMMAND_ONE },

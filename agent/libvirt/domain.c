@@ -6,8 +6,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../../lib/dvmm.h"
 #include "../install.h"
+#include "../run/topology.h"
 #include "domain.h"
+
+#define DIMM_UNIT (2ull << 20) /* has one home */
+#define DIMM_MAX (1ull << 46)
 
 struct reader {
 	struct domain *domain;
@@ -138,6 +143,29 @@ static int read_memory(struct reader *reader, xmlNode *node)
 	return 0;
 }
 
+static int read_dimm(struct reader *reader, xmlNode *node)
+{
+	static const char *const known[] = { "size", "node", NULL };
+	struct domain *domain = reader->domain;
+	struct domain_dimm *dimm = &domain->dimms[domain->nr_dimms];
+	char size[32], name[DVMM_NAME_SIZE + 1];
+
+	if (check_attributes(reader, node, known))
+		return -EINVAL;
+	if (domain->nr_dimms == DOMAIN_DIMMS_MAX)
+		return complain(reader, "more than %d <dvmm:dimm>", DOMAIN_DIMMS_MAX);
+	if (!attribute(node, "size", size, sizeof(size)) || !attribute(node, "node", name, sizeof(name)))
+		return complain(reader, "<dvmm:dimm> needs size='4G' and node='NAME'");
+	if (strlen(name) >= DVMM_NAME_SIZE)
+		return complain(reader, "<dvmm:dimm> node='%s': this name is too long", name);
+	if (dvmm_size_parse(size, &dimm->bytes) || !dimm->bytes || dimm->bytes % DIMM_UNIT ||
+	    dimm->bytes > DIMM_MAX)
+		return complain(reader, "<dvmm:dimm size='%s'> is not a multiple of 2M, as 512M or 4G", size);
+	strcpy(dimm->node, name);
+	domain->nr_dimms++;
+	return 0;
+}
+
 static int read_part(struct reader *reader, xmlNode *node)
 {
 	if (node->type != XML_ELEMENT_NODE)
@@ -146,7 +174,9 @@ static int read_part(struct reader *reader, xmlNode *node)
 		return read_vcpus(reader, node);
 	if (is_ours(node) && is_element(node, "memory"))
 		return read_memory(reader, node);
-	return complain(reader, "<dvmm:placement> has no part <%s>, but <dvmm:vcpu> and <dvmm:memory>",
+	if (is_ours(node) && is_element(node, "dimm"))
+		return read_dimm(reader, node);
+	return complain(reader, "<dvmm:placement> has no part <%s>, but <dvmm:vcpu>, <dvmm:memory>, <dvmm:dimm>",
 			node->name);
 }
 
@@ -242,6 +272,42 @@ static int number_vcpus(struct reader *reader)
 	return 0;
 }
 
+/* ---- DIMMs ---- */
+
+/* Of its NUMA cells, 0 without: libvirt gives them to the hook in KiB. */
+static uint64_t initial_bytes(xmlNode *root)
+{
+	xmlNode *numa = child(child(root, "cpu"), "numa");
+	uint64_t kib = 0;
+	char text[24];
+
+	for (xmlNode *node = numa ? numa->children : NULL; node; node = node->next)
+		if (is_element(node, "cell") && attribute_is(node, "unit", "KiB") &&
+		    attribute(node, "memory", text, sizeof(text)))
+			kib += strtoull(text, NULL, 10) & (UINT64_MAX >> 20);
+	return kib << 10;
+}
+
+static int place_dimms(struct reader *reader, xmlNode *root)
+{
+	struct domain *domain = reader->domain;
+	enum topology_machine machine;
+	uint64_t bytes = initial_bytes(root), at;
+	char type[64], option[] = "-M", *argv[] = { option, type, NULL };
+
+	if (!domain->nr_dimms)
+		return 0;
+	attribute(child(child(root, "os"), "type"), "machine", type, sizeof(type));
+	if (!child(root, "maxMemory") || !bytes || bytes > DIMM_MAX || topology_machine_of(argv, &machine))
+		return complain(reader, "<dvmm:dimm> needs <maxMemory>, a machine q35 or pc, and <cpu> with a <numa> cell");
+	at = topology_dimm_base(machine, bytes);
+	for (uint32_t i = 0; i < domain->nr_dimms; i++) {
+		domain->dimms[i].start = at;
+		at += domain->dimms[i].bytes;
+	}
+	return 0;
+}
+
 /* ---- the domain ---- */
 
 static int read_names(struct reader *reader, xmlNode *root)
@@ -315,8 +381,8 @@ static int read_domain(struct reader *reader, xmlNode *root)
 		return ret;
 	read_topology(reader, root);
 	if (read_names(reader, root) || read_placement(reader, placement) || number_vcpus(reader) ||
-	    check_type(reader, root) || check_emulator(reader, root) || check_irqchip(reader, root) ||
-	    check_cpu(reader, root))
+	    place_dimms(reader, root) || check_type(reader, root) || check_emulator(reader, root) ||
+	    check_irqchip(reader, root) || check_cpu(reader, root))
 		return -EINVAL;
 	return 1;
 }

@@ -97,9 +97,22 @@ static int drop_vm(struct client *client)
 	return status;
 }
 
+static bool has_vcpu_on(const char *node)
+{
+	for (uint32_t i = 0; i < domain.places.nr; i++)
+		if (!strcmp(domain.places.list[i].node, node))
+			return true;
+	return false;
+}
+
+/* A node may also have memory only. */
 static json_t *places_to_json(void)
 {
 	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < domain.nr_dimms; i++)
+		if (!has_vcpu_on(domain.dimms[i].node))
+			json_array_append_new(list, json_pack("{s:s}", "node", domain.dimms[i].node));
 
 	for (uint32_t i = 0; i < domain.places.nr; i++)
 		json_array_append_new(list, json_pack("{s:i, s:s}", "vcpu", domain.places.list[i].vcpu,
@@ -107,13 +120,25 @@ static json_t *places_to_json(void)
 	return list;
 }
 
+static json_t *homes_to_json(void)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < domain.nr_dimms; i++)
+		json_array_append_new(list, json_pack("{s:I, s:I, s:s}",
+						      "start", (json_int_t)domain.dimms[i].start,
+						      "bytes", (json_int_t)domain.dimms[i].bytes,
+						      "node", domain.dimms[i].node));
+	return list;
+}
+
 static int create_vm(struct client *client, int *ret_vm)
 {
 	/* libvirt's names may be longer than ours; the UUID is what counts. */
 	const char *name = strlen(domain.name) < DVMM_NAME_SIZE ? domain.name : NULL;
-	json_t *params = json_pack("{s:s*, s:s, s:s*, s:b, s:o}", "name", name, "uuid", domain.uuid,
+	json_t *params = json_pack("{s:s*, s:s, s:s*, s:b, s:o, s:o}", "name", name, "uuid", domain.uuid,
 				   "home", *domain.home ? domain.home : NULL, "keep", true, "places",
-				   places_to_json());
+				   places_to_json(), "homes", homes_to_json());
 	json_t *vm;
 	int status = client_call(client, "vm.create", params, &vm, ret_vm);
 

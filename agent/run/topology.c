@@ -129,6 +129,14 @@ static uint64_t low_bytes(enum topology_machine machine, uint64_t bytes)
 	return bytes >= 0xe0000000 ? 3 * GIB : bytes;
 }
 
+/* QEMU's hw/i386/pc.c: behind the last memory, in units of 1 GiB. The others follow it. */
+uint64_t topology_dimm_base(enum topology_machine machine, uint64_t bytes)
+{
+	uint64_t end = 4 * GIB + bytes - low_bytes(machine, bytes);
+
+	return (end + GIB - 1) / GIB * GIB;
+}
+
 static void add_range(struct topology *topology, uint32_t cell, uint64_t start, uint64_t bytes)
 {
 	topology->range[topology->nr_ranges++] =

@@ -50,6 +50,9 @@ int topology_parse_size(const char *text, uint64_t *ret_bytes);
 int topology_make(struct topology *topology, enum topology_machine machine,
 		  const struct places *places, uint64_t bytes, char *why, size_t why_size);
 
+/** topology_dimm_base() - where the first DIMM comes that is plugged into a guest of @bytes */
+uint64_t topology_dimm_base(enum topology_machine machine, uint64_t bytes);
+
 /** topology_machine_of() - what the options of QEMU say. -EINVAL: neither q35 nor pc */
 int topology_machine_of(char *const *argv, enum topology_machine *ret_machine);
 

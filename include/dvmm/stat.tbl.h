@@ -16,7 +16,7 @@ STAT(rx_pages, LINK, COUNT, "Guest pages received")
 STAT(tx_waits, LINK, COUNT, "Messages that had to wait for credits")
 STAT(requests, LINK, COUNT, "Requests sent that have a reply")
 STAT(request_timeouts, LINK, COUNT, "Requests without a reply in time")
-STAT(stale_epoch, LINK, COUNT, "Messages refused for their epoch")
+STAT(stale_epoch, LINK, COUNT, "Messages and HELLOs of a time before the node was a member, refused")
 STAT(protocol_errors, LINK, COUNT, "Messages that broke the rules")
 
 STAT(faults, VM, COUNT, "Faults in guest memory")

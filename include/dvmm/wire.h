@@ -31,7 +31,7 @@
  * @len: of header, payload and tail
  * @type: DVMM_MSG_*
  * @reserved: zero
- * @epoch: membership the sender acts in; HELLO..REFUSE are checked after it
+ * @epoch: membership the sender acts in; one from before it became a member is refused
  * @vm: VM id, or 0
  * @req: number of the request or of the request answered, or 0
  * @status: REPLY: 0 or a positive errno

@@ -9,7 +9,7 @@
 #include "../transport.h"
 
 #define NR_PAGE_SLOTS 256
-#define NR_RECORDED 8 /* types below this can be replayed */
+#define NR_RECORDED (DVMM_MSG_REPLY + 2) /* what can be replayed: see place_of() */
 #define RECORD_BYTES 256
 
 /* What travels: a copy of what was posted. */
@@ -78,11 +78,16 @@ static struct loop_node *node_of(const struct link *link)
 
 /* ---- faults ---- */
 
+static u16 place_of(u16 type)
+{
+	return type == DVMM_MSG_MEM_PROTO ? DVMM_MSG_REPLY + 1 : type;
+}
+
 /* loop->lock held */
 static void record(struct loop_node *from, u16 type, const struct packet *packet)
 {
-	if (type < NR_RECORDED && packet->len <= RECORD_BYTES)
-		memcpy(from->sent[type], packet->bytes, packet->len);
+	if (place_of(type) < NR_RECORDED && packet->len <= RECORD_BYTES)
+		memcpy(from->sent[place_of(type)], packet->bytes, packet->len);
 }
 
 /* Its credits would be lost with it: they go with the next one. */
@@ -104,8 +109,9 @@ static void apply(struct loop_conn *sender, const struct fault *fault, struct pa
 		packet->not_before = jiffies + msecs_to_jiffies(fault->arg);
 	if (fault->action == DVMM_LOOP_CORRUPT && fault->arg < packet->len)
 		packet->bytes[fault->arg] ^= 0xff;
-	if (fault->action == DVMM_LOOP_REPLAY && fault->type < NR_RECORDED && packet->len <= RECORD_BYTES)
-		memcpy(packet->bytes, sender->node->before[fault->type], packet->len);
+	if (fault->action == DVMM_LOOP_REPLAY && place_of(fault->type) < NR_RECORDED &&
+	    packet->len <= RECORD_BYTES)
+		memcpy(packet->bytes, sender->node->before[place_of(fault->type)], packet->len);
 }
 
 /* Returns true when the next one must overtake it. */
@@ -487,6 +493,7 @@ static int make_node(struct loop_node *node, struct dvmm_loop *loop, const struc
 	node->peer = end->peer;
 	node->identity.id = end->id;
 	node->identity.epoch = end->epoch;
+	node->identity.members = U64_MAX;
 	node->identity.wire_version = end->wire_version;
 	memset(node->identity.cluster_uuid, end->cluster, DVMM_UUID_SIZE);
 	memset(key, end->key, sizeof(key));
@@ -550,6 +557,12 @@ void dvmm_loop_fault(struct dvmm_loop *loop, int from, u16 type,
 	spin_unlock_irq(&loop->lock);
 }
 EXPORT_SYMBOL_GPL(dvmm_loop_fault);
+
+int dvmm_loop_epoch(struct dvmm_loop *loop, int end, u32 epoch, u64 members)
+{
+	return epoch_set(&loop->node[end].identity, epoch, members);
+}
+EXPORT_SYMBOL_GPL(dvmm_loop_epoch);
 
 void dvmm_loop_break(struct dvmm_loop *loop)
 {

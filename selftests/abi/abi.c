@@ -105,6 +105,8 @@ static const struct ioctl_case cases[] = {
 	  { OFF(dvmm_node_set, listen.reserved) } },
 	{ "node_get", DVMM_NODE_GET, sizeof(struct dvmm_node_get), END(dvmm_node_get, out_name),
 	  { OFF(dvmm_node_get, reserved) } },
+	{ "epoch_set", DVMM_EPOCH_SET, sizeof(struct dvmm_epoch_set), END(dvmm_epoch_set, members),
+	  { OFF(dvmm_epoch_set, reserved) } },
 	{ "link_add", DVMM_LINK_ADD, sizeof(struct dvmm_link_add), END(dvmm_link_add, reserved),
 	  { OFF(dvmm_link_add, reserved), OFF(dvmm_link_add, addr.reserved) } },
 	{ "link_get", DVMM_LINK_GET, sizeof(struct dvmm_link_get), END(dvmm_link_get, out_reason), {} },
@@ -112,7 +114,7 @@ static const struct ioctl_case cases[] = {
 	  { OFF(dvmm_stat_get, reserved) } },
 	{ "vm_create", DVMM_VM_CREATE, sizeof(struct dvmm_vm_create), END(dvmm_vm_create, out_vm_id),
 	  {} },
-	{ "vm_get", DVMM_VM_GET, sizeof(struct dvmm_vm_get), sizeof(struct dvmm_vm_get),
+	{ "vm_get", DVMM_VM_GET, sizeof(struct dvmm_vm_get), END(dvmm_vm_get, out_reason),
 	  { OFF(dvmm_vm_get, reserved) } },
 	{ "vcpu_get", DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), sizeof(struct dvmm_vcpu_get),
 	  { OFF(dvmm_vcpu_get, reserved) } },
@@ -226,6 +228,7 @@ static int set_node(void (*spoil)(struct dvmm_node_set *))
 
 static void id_too_big(struct dvmm_node_set *set) { set->node_id = DVMM_MAX_NODES; }
 static void no_epoch(struct dvmm_node_set *set) { set->epoch = 0; }
+static void last_epoch(struct dvmm_node_set *set) { set->epoch = UINT32_MAX; }
 static void no_name(struct dvmm_node_set *set) { set->name[0] = 0; }
 static void endless_name(struct dvmm_node_set *set) { memset(set->name, 'x', sizeof(set->name)); }
 static void no_port(struct dvmm_node_set *set) { set->listen.port = 0; }
@@ -248,6 +251,7 @@ static void check_node(void)
 	expect("link_add", "before_node_set", ENOTCONN, try(control, DVMM_LINK_ADD, &link));
 	expect("node_set", "id_out_of_range", EINVAL, set_node(id_too_big));
 	expect("node_set", "without_epoch", EINVAL, set_node(no_epoch));
+	expect("node_set", "epoch_after_all_others", EINVAL, set_node(last_epoch));
 	expect("node_set", "without_name", EINVAL, set_node(no_name));
 	expect("node_set", "name_without_end", EINVAL, set_node(endless_name));
 	expect("node_set", "without_port", EINVAL, set_node(no_port));
@@ -259,6 +263,41 @@ static void check_node(void)
 	report(get.out_node_id == 1 && get.out_epoch == 1 && get.out_abi_version == DVMM_ABI_VERSION &&
 	       !strcmp(get.out_name, "host1") && get.out_listen.port == 7471, "node_get", "says_what_was_set");
 	expect("node_set", "again_without_links", 0, set_node(other_port));
+}
+
+/* ---- epochs ---- */
+
+static int set_epoch(unsigned int epoch, uint64_t members)
+{
+	struct dvmm_epoch_set set = { .size = sizeof(set), .epoch = epoch, .members = members };
+
+	return try(control, DVMM_EPOCH_SET, &set);
+}
+
+static void check_epoch(void)
+{
+	struct dvmm_link_add link = good_link();
+	struct dvmm_link_get state = { .size = sizeof(state), .node_id = 2 };
+	struct dvmm_node_get get;
+
+	get_node(&get);
+	report(get.out_members == UINT64_MAX, "node_get", "all_are_members_at_first");
+	expect("epoch_set", "zero", EINVAL, set_epoch(0, 6));
+	expect("epoch_set", "after_all_others", EINVAL, set_epoch(UINT32_MAX, 6));
+	expect("epoch_set", "without_this_node", EINVAL, set_epoch(3, 4));
+	expect("epoch_set", "good", 0, set_epoch(3, 6));
+	expect("epoch_set", "again", 0, set_epoch(3, 6));
+	expect("epoch_set", "again_with_other_members", ESTALE, set_epoch(3, 2));
+	expect("epoch_set", "older", ESTALE, set_epoch(2, 6));
+	expect("link_add", "with_epochs", 0, try(control, DVMM_LINK_ADD, &link));
+	expect("epoch_set", "with_a_link", 0, set_epoch(4, 2));
+	expect("link_get", "of_no_member", 0, try(control, DVMM_LINK_GET, &state));
+	report(state.out_state != DVMM_LINK_UP && strstr(state.out_reason, "no member in epoch 4"), "link_get",
+	       "says_that_it_is_no_member");
+	close(link.out_fd);
+	get_node(&get);
+	report(get.out_epoch == 4 && get.out_members == 2, "node_get", "says_the_epoch");
+	expect("node_set", "begins_anew", 0, set_node(NULL));
 }
 
 static void check_longer(void)
@@ -595,18 +634,33 @@ static void check_events(void)
 
 /* ---- rights ---- */
 
-/* What a process without rights gets: the errno of open(), or of LINK_ADD on our fd. */
-static int as_nobody(int use_our_fd)
+static int link_add_on_our_fd(void)
 {
 	struct dvmm_link_add add = good_link();
+
+	return try(control, DVMM_LINK_ADD, &add);
+}
+
+static int epoch_set_on_our_fd(void)
+{
+	return set_epoch(9, 6);
+}
+
+static int open_device(void)
+{
+	return open(DEVICE, O_RDWR) < 0 ? errno : 0;
+}
+
+/* The errno that a process without rights gets. */
+static int as_nobody(int (*act)(void))
+{
 	pid_t child = fork();
-	int status, ret;
+	int status;
 
 	if (!child) {
 		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
 			_exit(255);
-		ret = use_our_fd ? try(control, DVMM_LINK_ADD, &add) : open(DEVICE, O_RDWR) < 0 ? errno : 0;
-		_exit(ret);
+		_exit(act());
 	}
 	waitpid(child, &status, 0);
 	return WEXITSTATUS(status);
@@ -614,8 +668,9 @@ static int as_nobody(int use_our_fd)
 
 static void check_rights(void)
 {
-	expect("control", "open_by_nobody", EACCES, as_nobody(0));
-	expect("link_add", "by_nobody_on_a_passed_fd", EPERM, as_nobody(1));
+	expect("control", "open_by_nobody", EACCES, as_nobody(open_device));
+	expect("link_add", "by_nobody_on_a_passed_fd", EPERM, as_nobody(link_add_on_our_fd));
+	expect("epoch_set", "by_nobody_on_a_passed_fd", EPERM, as_nobody(epoch_set_on_our_fd));
 }
 
 int main(int argc, char **argv)
@@ -628,7 +683,9 @@ int main(int argc, char **argv)
 		perror(DEVICE);
 		return 1;
 	}
+	expect("epoch_set", "before_node_set", ENOTCONN, set_epoch(1, 2));
 	check_node();
+	check_epoch();
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		check_argument(&cases[i]);
 	check_longer();

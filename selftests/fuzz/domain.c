@@ -13,6 +13,10 @@ static void check_domain(const struct domain *domain)
 	for (uint32_t i = 0; i < domain->places.nr; i++)
 		if (domain->places.list[i].vcpu >= DVMM_MAX_VCPUS || !*domain->places.list[i].node)
 			abort();
+	for (uint32_t i = 0; i < domain->nr_dimms; i++)
+		if (domain->dimms[i].start < 1ull << 32 || !domain->dimms[i].bytes || !*domain->dimms[i].node ||
+		    (i && domain->dimms[i].start != domain->dimms[i - 1].start + domain->dimms[i - 1].bytes))
+			abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -295,16 +295,75 @@ static bool pages_arrive_whole_beyond_the_credits(void)
 	return eventually(atomic_read(&pages) == 1000, 20) && !atomic_read(&wrong_pages);
 }
 
+/* ---- epochs; @node is nobody's, that of A, that of B, or both ---- */
+
+#define NODE(end) BIT_ULL((end) + 1)
+#define BOTH (NODE(A) | NODE(B))
+
+static bool wrong_epochs_are_refused(void)
+{
+	return start_up() && dvmm_loop_epoch(loop, A, 5, BOTH) == 0 &&
+	       dvmm_loop_epoch(loop, A, 5, BOTH) == 0 &&
+	       dvmm_loop_epoch(loop, A, 4, BOTH) == -ESTALE &&
+	       dvmm_loop_epoch(loop, A, 5, NODE(A)) == -ESTALE &&
+	       dvmm_loop_epoch(loop, A, 6, NODE(B)) == -EINVAL &&
+	       dvmm_loop_epoch(loop, A, 0, BOTH) == -EINVAL &&
+	       dvmm_loop_epoch(loop, A, U32_MAX, BOTH) == -EINVAL && ask(A, 5000) == 0;
+}
+
+static u64 nr_stale(int end)
+{
+	return dvmm_loop_stat(loop, end, DVMM_STAT_LINK_stale_epoch);
+}
+
+/* Members hear of a new epoch one after the other. */
+static bool members_of_different_epochs_go_on(void)
+{
+	if (!start_up() || dvmm_loop_epoch(loop, A, 2, BOTH))
+		return false;
+	return send_many(A, 0, 100) && send_many(B, 0, 100) && came(A, 100) && came(B, 100) &&
+	       ask(A, 5000) == 0 && ask(B, 5000) == 0 && dvmm_loop_epoch(loop, B, 2, BOTH) == 0 &&
+	       ask(A, 5000) == 0 && !nr_stale(A) && !nr_stale(B) && !atomic_read(&losses);
+}
+
+/* B expels A, which does not know it. */
+static bool expel(void)
+{
+	return start_up() && send_many(A, 0, 10) && came(B, 10) &&
+	       dvmm_loop_epoch(loop, B, 2, NODE(B)) == 0 && eventually(atomic_read(&losses) == 2, 10);
+}
+
+static bool expelled_node_is_lost_and_refused(void)
+{
+	return expel() && eventually(reason_is(A, "n1 is no member in epoch 2"), 10) &&
+	       reason_is(B, "n1 is no member in epoch 2") && nr_stale(B) && atomic_read(&ups) == 2;
+}
+
+static bool returned(void)
+{
+	return expel() && dvmm_loop_epoch(loop, B, 3, BOTH) == 0 &&
+	       eventually(reason_is(A, "n1 is in epoch 1, and a member since 3"), 10) &&
+	       atomic_read(&ups) == 2 && dvmm_loop_epoch(loop, A, 3, BOTH) == 0 &&
+	       eventually(atomic_read(&ups) == 4, 15) && eventually(both(DVMM_LINK_UP), 10);
+}
+
+static bool node_returns_with_a_new_epoch(void)
+{
+	return returned() && send_many(A, 10, 10) && came(B, 20) && ask(B, 5000) == 0;
+}
+
+/* What A sent before it was expelled comes again when it is back: B counts it, no more. */
 static bool old_epoch_is_dropped_and_counted(void)
 {
-	struct dvmm_loop_end ends[2] = { good[A], good[B] };
+	u64 before;
 
-	ends[A].epoch = 2;
-	if (!start(ends) || !eventually(both(DVMM_LINK_UP), 10))
+	if (!returned())
 		return false;
-	return send_ordered(A, 0) == 0 &&
-	       eventually(dvmm_loop_stat(loop, B, DVMM_STAT_LINK_stale_epoch) == 1, 5) &&
-	       !atomic_read(&received[B]) && both(DVMM_LINK_UP);
+	before = nr_stale(B);
+	dvmm_loop_fault(loop, A, DVMM_MSG_MEM_PROTO, DVMM_LOOP_REPLAY, 1, 0);
+	return send_ordered(A, 10) == 0 && eventually(nr_stale(B) == before + 1, 5) &&
+	       atomic_read(&received[B]) == 10 && send_many(A, 10, 10) && came(B, 20) &&
+	       both(DVMM_LINK_UP);
 }
 
 static bool refused(const struct dvmm_loop_end ends[2], const char *reason)
@@ -417,6 +476,10 @@ static const struct {
 	TEST(broken_connection_ends_requests_and_comes_back),
 	TEST(old_messages_never_come_on_a_new_connection),
 	TEST(pages_arrive_whole_beyond_the_credits),
+	TEST(wrong_epochs_are_refused),
+	TEST(members_of_different_epochs_go_on),
+	TEST(expelled_node_is_lost_and_refused),
+	TEST(node_returns_with_a_new_epoch),
 	TEST(old_epoch_is_dropped_and_counted),
 	TEST(wrong_key_is_refused),
 	TEST(other_cluster_is_refused),

@@ -5,6 +5,7 @@ domain of stock libvirtd and QEMU, seen and used by the guest on both hosts.
     scripts/testbed script selftests/testbed/hotplug.py KERNEL [-v]
 
 The domain starts with vCPU 0 on the first host alone. vCPU 1 has its place on the second; vCPU 2 has none.
+The first DIMM has its home on the second host; the second is homed as the rest of the memory.
 The guest takes in what comes and tries it, from its last vCPU if it can choose (selftests/guest/plugged).
 """
 
@@ -23,6 +24,8 @@ DISK = f"""<disk type='file' device='disk'><driver name='qemu' type='raw'/><sour
 <target dev='vda' bus='virtio'/></disk>"""
 CARD = """<interface type='ethernet'><target dev='tap0' managed='no'/><model type='virtio'/></interface>"""
 DIMM = f"""<memory model='dimm'><target><size unit='MiB'>{DIMM_MIB}</size><node>0</node></target></memory>"""
+
+DIMM_PLACE = f"<dvmm:dimm size='{DIMM_MIB}M' node='n2'/>"
 
 
 class Guest:
@@ -54,7 +57,8 @@ class Guest:
 
 def start(libvirt, cluster, show):
     line = libvirt.guest_line(1, "button", append="dvmm.plug=1 dvmm.ip=10.88.0.2 swiotlb=noforce")
-    libvirt.define(domain_xml("web1", UUID, 3, line, placement(1, 1, home="interleave"), at_start=1, slots=2, ports=3))
+    metadata = placement(1, 1, home="interleave").replace("</dvmm:placement>", f"{DIMM_PLACE}</dvmm:placement>")
+    libvirt.define(domain_xml("web1", UUID, 3, line, metadata, at_start=1, slots=2, ports=3))
     libvirt.virsh("start web1", 90)
     guest = Guest(libvirt, cluster, libvirt.console("web1", show))
     guest.console.wait_line("DVMM-GUEST: up 1 vCPUs", 400)
@@ -110,16 +114,16 @@ def plug_card(guest):
     peer.kill()
 
 
-def plug_memory(guest):
-    """A memory object more, homed as the placement says, with pages on both hosts."""
+def plug_memory(guest, homed_mib, pages):
+    """A memory object more, so many MiB of it homed on each host, with so many pages at least on both."""
     before = [guest.mems(host) for host in guest.hosts]
     guest.libvirt.plug("web1", DIMM)
     guest.wait_ok(r"memory\d+")
-    for host, old in zip(guest.hosts, before):
+    for host, old, mib in zip(guest.hosts, before, homed_mib):
         new, = [mem for number, mem in guest.mems(host).items() if number not in old]
         print(f"# {host}: {new}", flush=True)
-        assert new["bytes"] == DIMM_MIB << 20 and new["home"] == "interleave", new
-        assert new["homed_bytes"] == DIMM_MIB << 19 and new["resident_pages"] > 250, new
+        assert new["bytes"] == DIMM_MIB << 20 and new["homed_bytes"] == mib << 20, (new, mib)
+        assert new["resident_pages"] >= pages, (new, pages)
 
 
 def shut_down(guest):
@@ -142,8 +146,11 @@ def plug_all(tap, libvirt, cluster, show):
         plug_disk(guest)
     with tap.case("network_card_is_used_from_both_hosts"):
         plug_card(guest)
-    with tap.case("memory_is_homed_and_used_on_both_hosts"):
-        plug_memory(guest)
+    with tap.case("memory_is_homed_where_its_place_says"):
+        plug_memory(guest, (0, DIMM_MIB), 250)
+    with tap.case("memory_without_a_place_is_homed_in_turn"):
+        # Linux takes pages of the first one as long as there are.
+        plug_memory(guest, (DIMM_MIB // 2, DIMM_MIB // 2), 0)
     with tap.case("disk_is_taken_out"):
         unplug_disk(guest)
     with tap.case("vcpu_without_a_place_comes_up_at_the_origin"):

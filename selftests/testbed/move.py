@@ -5,15 +5,17 @@
 
 A guest with vCPUs 0 and 1 on the first host and 2 on the second. vCPUs 2 and 1 move in turn, to the
 next host each time: to the origin and away from it, and with 3 hosts between two others, of which
-the third lends memory only at first. drain: then the second host is drained, also under load.
+the third lends memory only at first. drain: then both are on the second host, which is drained, also
+under load, and leaves the cluster while the guest goes on.
 """
 
+import json
 import re
 import statistics
 import sys
 
 from testbed import Testbed
-from testbed.cluster import Cluster
+from testbed.cluster import DVMM, Cluster
 from testbed.figures import figure
 from testbed.tap import Tap
 
@@ -49,14 +51,18 @@ class Moves:
     def next(self, vcpu):
         self.move(vcpu, self.at[vcpu] % len(self.cluster.bed.hosts) + 1)
 
+    def gather(self, node):
+        for vcpu in (1, 2):
+            if self.at[vcpu] != node:
+                self.move(vcpu, node)
 
     def kill_mover(self, vcpu, after):
         """Who asked for a move is killed: the vCPU has moved or not, and the next move is no worse for it."""
         hosts = len(self.cluster.bed.hosts)
-        self.origin.run(f"timeout -s KILL {after} build/user/dvmm vcpu move guest:{vcpu} n{self.at[vcpu] % hosts + 1} || true")
+        self.origin.run(f"timeout -s KILL {after} {DVMM} vcpu move guest:{vcpu} n{self.at[vcpu] % hosts + 1} || true")
         for _ in range(100):
             to = self.nodes()[vcpu] % hosts + 1
-            job = self.origin.start(f"build/user/dvmm vcpu move guest:{vcpu} n{to}")
+            job = self.origin.start(f"{DVMM} vcpu move guest:{vcpu} n{to}")
             if job.wait(60) == 0:
                 break
             assert re.search("another vCPU of the VM moves|lives on node", job.errors), job.errors
@@ -65,7 +71,7 @@ class Moves:
 
 
 def refused(host, words, status, why):
-    job = host.start(f"build/user/dvmm vcpu move {words}")
+    job = host.start(f"{DVMM} vcpu move {words}")
     assert job.wait(60) == status and re.search(why, job.errors), (words, job.output, job.errors)
 
 
@@ -76,13 +82,40 @@ def wrong_moves_are_refused(host):
     refused(host, "nobody:2 n1", 3, "no such VM")
 
 
+def held(cluster, host):
+    """Bytes of guest memory that have their home on the host, and bytes that it holds."""
+    rows = cluster.dvmm(host, "mem list")
+    assert rows
+    return sum(mem["homed_bytes"] for mem in rows), 4096 * sum(mem["resident_pages"] for mem in rows)
+
+
 def drain(cluster, moves):
     """The second host's vCPUs, homes and pages leave it while the guest runs."""
-    left, = cluster.dvmm(cluster.bed.hosts[0], "node drain n2")
-    print(f"# drained: {left}", flush=True)
-    assert 2 not in moves.nodes().values(), moves.nodes()
-    holds = [(mem["homed_bytes"], mem["resident_pages"]) for mem in cluster.dvmm(cluster.bed.hosts[1], "mem list")]
-    assert holds and not any(homed or pages for homed, pages in holds), holds
+    first, second, *others = cluster.bed.hosts
+    moves.gather(2)
+    job = second.start(f"{DVMM} node leave")
+    assert job.wait(60) == 4 and re.search("VMs need this node: guest of node n1 has 2 vCPUs", job.errors), job.errors
+    before = held(cluster, second)
+    left, = json.loads(first.run(f"{DVMM} -o json node drain n2", 300))
+    print(f"# drained: {left}; before it had {before[0]} bytes of homes and held {before[1]}", flush=True)
+    # One each where nobody is, and where vCPU 0 is: the nodes have as many CPUs.
+    wanted = [1, 1, 3] if others else [1, 1, 1]
+    assert sorted(moves.nodes().values()) == wanted, (moves.nodes(), wanted)
+    assert held(cluster, second) == (0, 0), held(cluster, second)
+    rtt_ns = next(link["rtt_ns"] for link in cluster.dvmm(first, "link list") if link["node"] == "n2")
+    figure("node_drain_over_raw_rtt", left["took_ns"] / rtt_ns,
+           f"round trips of a message; {left['took_ns'] / 1e9:.1f} s for a guest of 256 MiB of which the node held "
+           f"{before[1] >> 20} MiB, and two vCPUs, under load")
+
+
+def leave(cluster, guest):
+    """It is needed no more, and goes."""
+    first, second, *_ = cluster.bed.hosts
+    said = second.run(f"{DVMM} node leave", 60)
+    assert "lab" in said, said
+    first.run(f"timeout 30 sh -c 'while {DVMM} -o csv -H node list | grep -q ^n2,; do sleep 0.2; done'", 50)
+    state, = (row["state"] for row in cluster.dvmm(first, "vm list"))
+    assert state == "running" and guest.job.status is None, (state, guest.errors[-2000:])
 
 
 def span_and_move(cluster, nr_moves):
@@ -102,6 +135,7 @@ def span_and_move(cluster, nr_moves):
         assert over <= 0, f"{over} of the guest's tests ended before the moves"
     if "drain" in sys.argv:
         drain(cluster, moves)
+        leave(cluster, guest)
     guest.finish("memcheck", "regs", "ipi", timeout=900)
     for host in hosts:
         cluster.wait_vm_gone(host)
@@ -124,7 +158,7 @@ def main(kernel, *words):
     with Testbed(hosts=hosts, kernel=kernel) as bed:
         cluster = Cluster(bed)
         with tap.case(f"{hosts}_nodes_of_{kernel}_link_up"):
-            cluster.up()
+            (cluster.form if "drain" in sys.argv else cluster.up)()
         with tap.case(f"vcpus_move_{nr_moves}_times_under_the_checkers"):
             report(span_and_move(cluster, nr_moves))
         with tap.case("modules_unload_and_nothing_is_left"):

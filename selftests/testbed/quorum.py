@@ -44,17 +44,7 @@ def all_in(cluster, hosts):
 
 def form(cluster, hosts):
     first, *others = hosts
-    first.run(f"{DVMM} cluster init --name lab --node n1")
-    for host in hosts:
-        if host is not first:
-            token = cluster.dvmm(first, "cluster token")["token"]
-            host.run(f"{DVMM} cluster join {token} --node n{host.n}")
-        modules = cluster.bed.module_dir(host.release)
-        for word in ("modules", "agent"):
-            host.start(f"DVMM_MODULES={modules} sh selftests/testbed/node-up {word}").check(120)
-        if host is first:
-            first.run(f"{DVMM} cluster set lost-after-ms {LOST_AFTER_MS}")
-    cluster.wait_links()
+    cluster.form(lost_after_ms=LOST_AFTER_MS)
     first.run(f"{DVMM} cluster set fence-after-ms {FENCE_AFTER_MS}")
     others[-1].run(f"{DVMM} cluster set membership corosync")
     all_in(cluster, hosts)

@@ -79,6 +79,39 @@ static void model_with_a_stable_tsc_will_do(void **state)
 				      "<feature policy='require' name='invtsc'/></cpu>", FEATURES, EMULATOR)), 1);
 }
 
+#define DIMMS "<dvmm:dimm size='128M' node='n2'/><dvmm:dimm size='4GiB' node='n3'/>"
+#define MACHINE(type) "<os><type machine='" type "'>hvm</type></os>"
+#define MOST "<maxMemory slots='4' unit='KiB'>67108864</maxMemory>"
+#define CELLS(kib) "<cpu mode='host-passthrough' migratable='off'><numa><cell id='0' memory='" kib "' unit='KiB'/>" \
+		   "<cell id='1' memory='1048576' unit='KiB'/></numa></cpu>"
+
+static uint64_t first_dimm(const char *xml)
+{
+	if (parse(xml) != 1)
+		fail_msg("%s", why);
+	assert_int_equal(domain.nr_dimms, 2);
+	assert_string_equal(domain.dimms[0].node, "n2");
+	assert_string_equal(domain.dimms[1].node, "n3");
+	assert_int_equal(domain.dimms[0].bytes, 128 << 20);
+	assert_int_equal(domain.dimms[1].bytes, 4ull << 30);
+	assert_int_equal(domain.dimms[1].start, domain.dimms[0].start + (128 << 20));
+	return domain.dimms[0].start;
+}
+
+/* Behind the guest's memory, of which a part is above 4 GiB, in units of 1 GiB. */
+static void dimms_are_where_qemu_plugs_them_in(void **state)
+{
+	(void)state;
+	assert_int_equal(first_dimm(DOMAIN(PLACED("", TWO DIMMS), "2", MOST MACHINE("pc-q35-7.2") CELLS("1048576"),
+					   FEATURES, EMULATOR)), 4ull << 30);
+	assert_int_equal(first_dimm(DOMAIN(PLACED("", TWO DIMMS), "2", MOST MACHINE("q35") CELLS("3145728"),
+					   FEATURES, EMULATOR)), 6ull << 30);
+	assert_int_equal(first_dimm(DOMAIN(PLACED("", TWO DIMMS), "2", MOST MACHINE("pc") CELLS("3145728"),
+					   FEATURES, EMULATOR)), 5ull << 30);
+	assert_int_equal(first_dimm(DOMAIN(PLACED("", TWO DIMMS), "2", MOST MACHINE("pc-i440fx-7.2") CELLS("3147776"),
+					   FEATURES, EMULATOR)), 6ull << 30);
+}
+
 static void wrong_domain_is_refused_with_a_reason(void **state)
 {
 	static const struct {
@@ -105,6 +138,15 @@ static void wrong_domain_is_refused_with_a_reason(void **state)
 		{ WITH("", "<dvmm:vcpu ids='0-4' node='n1'/>"), "vCPU 4 is placed on n1, but the domain has 4" },
 		{ WITH("", TWO "<dvmm:memory/>"), "needs home=" },
 		{ WITH("", TWO "<dvmm:memory homes='origin'/>"), "no attribute 'homes'" },
+		{ WITH("", TWO "<dvmm:dimm size='1G'/>"), "needs size=" },
+		{ WITH("", TWO "<dvmm:dimm size='1G' node='n1' slot='1'/>"), "no attribute 'slot'" },
+		{ WITH("", TWO "<dvmm:dimm size='1M' node='n1'/>"), "size='1M'> is not a multiple of 2M" },
+		{ WITH("", TWO "<dvmm:dimm size='0' node='n1'/>"), "size='0'" },
+		{ WITH("", TWO "<dvmm:dimm size='many' node='n1'/>"), "size='many'" },
+		{ WITH("", TWO DIMMS), "needs <maxMemory>" },
+		{ DOMAIN(PLACED("", TWO DIMMS), "2", MACHINE("q35") CELLS("4096"), FEATURES, EMULATOR), "needs <maxMemory>" },
+		{ DOMAIN(PLACED("", TWO DIMMS), "2", MOST MACHINE("microvm") CELLS("4096"), FEATURES, EMULATOR),
+		  "a machine q35 or pc" },
 		{ DOMAIN(PLACED("", TWO), "0", CPU, FEATURES, EMULATOR), "<vcpu> is missing" },
 		{ "<domain type='qemu'><name>a</name><uuid>b</uuid><vcpu>2</vcpu>" PLACED("", TWO) "</domain>",
 		  "<domain type='kvm'>" },
@@ -148,6 +190,7 @@ int main(void)
 		cmocka_unit_test(domain_of_others_is_left_alone),
 		cmocka_unit_test(kvm_knows_vcpus_by_apic_id),
 		cmocka_unit_test(model_with_a_stable_tsc_will_do),
+		cmocka_unit_test(dimms_are_where_qemu_plugs_them_in),
 		cmocka_unit_test(wrong_domain_is_refused_with_a_reason),
 		cmocka_unit_test(half_a_domain_is_refused),
 	};

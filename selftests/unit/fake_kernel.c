@@ -2,7 +2,7 @@
 /* selftests/unit/fake_kernel.c - plays lib/control.c for the test of the agent: node n1 of
  * n1..n3, a link that is up and one that is refused, VM 65537 "old" of this node, whatever
  * VMs are created, and events from a FIFO ($DVMM_FAKE), a line each: KIND NODE VM TEXT.
- * A VM named "alone" needs no other node.
+ * A VM named "alone" needs no other node; one named "wide" has a part everywhere, others on n1 and n3.
  * With $DVMM_FAKE_ENDS VMs and links end when the fd that owns them is closed. While $DVMM_FAKE.held is
  * there, "old" is a VM of n1 that runs and has memory on each node.
  * And the journal: entries go to $DVMM_FAKE_JOURNAL, a field a line, an empty line after each.
@@ -24,6 +24,7 @@
 #define FIRST_ID (1 << 16 | 1)
 
 static struct dvmm_node_set node;
+static uint64_t members;
 static struct dvmm_link_add links[DVMM_MAX_NODES];
 static uint32_t nr_links;
 static struct dvmm_vm_create vms[16] = { { .name = "old", .out_vm_id = FIRST_ID, .uuid = { 0xaa } } };
@@ -63,6 +64,19 @@ int dvmm_node_set(int control, struct dvmm_node_set *set)
 {
 	(void)control;
 	node = *set;
+	members = UINT64_MAX;
+	return 0;
+}
+
+int dvmm_epoch_set(int control, uint32_t epoch, uint64_t now)
+{
+	(void)control;
+	if (!(now >> node.node_id & 1))
+		return -EINVAL;
+	if (epoch < node.epoch || (epoch == node.epoch && now != members))
+		return -ESTALE;
+	node.epoch = epoch;
+	members = now;
 	return 0;
 }
 
@@ -75,6 +89,7 @@ int dvmm_node_get(int control, struct dvmm_node_get *ret_node)
 	ret_node->out_abi_version = DVMM_ABI_VERSION;
 	ret_node->out_node_id = node.node_id;
 	ret_node->out_epoch = node.epoch;
+	ret_node->out_members = members;
 	ret_node->out_nr_links = nr_links;
 	ret_node->out_nr_vms = nr_vms;
 	ret_node->out_listen = node.listen;
@@ -107,6 +122,10 @@ int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
 	ret_link->out_rtt_ns = 12345;
 	ret_link->out_clock_offset = -77;
 	strcpy(ret_link->out_reason, node_id == 2 ? "" : "wrong cluster key");
+	if (members >> node_id & 1)
+		return 0;
+	ret_link->out_state = DVMM_LINK_LOST;
+	sprintf(ret_link->out_reason, "n%u is no member in epoch %u", node_id, node.epoch);
 	return 0;
 }
 
@@ -118,11 +137,28 @@ static int old_is_held(void)
 	return !access(path, F_OK);
 }
 
+/* Homes are on nodes that have a part in the VM. */
+static int homes_are_good(const struct dvmm_vm_create *create)
+{
+	const struct dvmm_home_range *homes = (void *)(uintptr_t)create->homes;
+	const struct dvmm_vcpu_place *place = (void *)(uintptr_t)create->places;
+	uint64_t nodes = 1ull << node.node_id;
+
+	for (uint32_t i = 0; i < create->nr_places; i++)
+		nodes |= 1ull << place[i].node_id;
+	for (uint32_t i = 0; i < create->nr_homes; i++)
+		if (!(nodes >> homes[i].node_id & 1))
+			return 0;
+	return 1;
+}
+
 int dvmm_vm_create(int control, struct dvmm_vm_create *create)
 {
 	(void)control;
 	if (nr_vms == 16)
 		return -ENOSPC;
+	if (!homes_are_good(create))
+		return -EINVAL;
 	nr_places = create->nr_places;
 	for (uint32_t i = 0; i < create->nr_budgets; i++) {
 		const struct dvmm_vm_budget_on *on = (void *)(uintptr_t)create->budgets;
@@ -163,6 +199,7 @@ int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 	memcpy(ret_vm->out_uuid, vms[i].uuid, DVMM_UUID_SIZE);
 	strcpy(ret_vm->out_name, vms[i].name);
 	strcpy(ret_vm->out_reason, i ? "" : "node n2 is lost");
+	ret_vm->out_nodes = strcmp(vms[i].name, "wide") ? 1 << 1 | 1 << 3 : UINT64_MAX;
 	return 0;
 }
 
@@ -266,16 +303,13 @@ int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move)
 	return 0;
 }
 
-/* VMs have a part on n1 and n3 alone. Half of what is on n3 goes each time; of a VM named
- * "sticky" something stays.
- */
+/* Half of what is on a node goes each time; of a VM named "sticky" something stays. */
 int dvmm_mem_empty(int control, uint32_t vm_id, uint32_t node_id, uint64_t *ret_bytes)
 {
 	static uint64_t held = 1 << 20;
 
 	(void)control;
-	if (node_id != 3)
-		return -ENOTCONN;
+	(void)node_id;
 	held /= 2;
 	*ret_bytes = held + !strcmp(vms[vm_id - FIRST_ID].name, "sticky");
 	return 0;
@@ -284,7 +318,7 @@ int dvmm_mem_empty(int control, uint32_t vm_id, uint32_t node_id, uint64_t *ret_
 int dvmm_mem_rehome(int control, struct dvmm_mem_rehome *rehome)
 {
 	(void)control;
-	if (rehome->vm_id != FIRST_ID && rehome->from_node != 3)
+	if (rehome->vm_id != FIRST_ID && rehome->from_node == DVMM_ANY_NODE)
 		return -EOPNOTSUPP;
 	if (rehome->extent == 99)
 		wait_for_go();

@@ -60,7 +60,8 @@ struct dvmm_addr {
  * @listen: where links are accepted; port 0 is refused
  * @name: of this host, for logs; zero terminated
  *
- * Once per boot of the module, or again with all links closed (EBUSY).
+ * Once per boot of the module, or again with all links closed (EBUSY). All nodes are
+ * members until DVMM_EPOCH_SET says else.
  * Needs CAP_SYS_ADMIN.
  */
 struct dvmm_node_set {
@@ -75,7 +76,11 @@ struct dvmm_node_set {
 	char name[DVMM_NAME_SIZE];
 };
 
-/** struct dvmm_node_get - DVMM_NODE_GET: what DVMM_NODE_SET said, without the key */
+/**
+ * struct dvmm_node_get - DVMM_NODE_GET: what DVMM_NODE_SET said, without the key
+ * @out_epoch: as of now, see DVMM_EPOCH_SET
+ * @out_members: bit n = node n is a member
+ */
 struct dvmm_node_get {
 	__u32 size;
 	__u32 flags;
@@ -89,6 +94,28 @@ struct dvmm_node_get {
 	__u8 out_node_uuid[DVMM_UUID_SIZE];
 	struct dvmm_addr out_listen;
 	char out_name[DVMM_NAME_SIZE];
+	__u64 out_members;
+};
+
+/**
+ * struct dvmm_epoch_set - DVMM_EPOCH_SET: the agreed membership is another one
+ * @epoch: its number, greater than the one before (ESTALE); the same again, with the
+ *	same members, is no error
+ * @reserved: zero
+ * @members: bit n = node n is a member. This node is (EINVAL)
+ *
+ * Links between members stay up, and are not in a hurry to be in the same epoch. A link to
+ * a node that is no member any more is lost at once, and does not come up until the
+ * node is one again; from then on what it says in an epoch before that one is refused, and
+ * counted (stale_epoch). For a new link that is the epoch in which it was added.
+ * ENOTCONN before DVMM_NODE_SET. Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_epoch_set {
+	__u32 size;
+	__u32 flags;
+	__u32 epoch;
+	__u32 reserved;
+	__u64 members;
 };
 
 /**
@@ -246,6 +273,7 @@ enum dvmm_vm_state {
 /**
  * struct dvmm_vm_get - DVMM_VM_GET: the VM with the smallest id >= @vm_id
  * @vm_id: in: where to start; out: the VM found. ENOENT: no more
+ * @out_nodes: bit n = node n has a part in it: its vCPUs can live there
  */
 struct dvmm_vm_get {
 	__u32 size;
@@ -260,6 +288,7 @@ struct dvmm_vm_get {
 	__u8 out_uuid[DVMM_UUID_SIZE];
 	char out_name[DVMM_NAME_SIZE];
 	char out_reason[DVMM_REASON_SIZE]; /* why it is dead */
+	__u64 out_nodes;
 };
 
 enum dvmm_vcpu_state {
@@ -564,6 +593,7 @@ struct dvmm_event {
 
 #define DVMM_NODE_SET	_IOW(DVMM_IOC, 0x00, struct dvmm_node_set)
 #define DVMM_NODE_GET	_IOWR(DVMM_IOC, 0x01, struct dvmm_node_get)
+#define DVMM_EPOCH_SET	_IOW(DVMM_IOC, 0x02, struct dvmm_epoch_set)
 #define DVMM_LINK_ADD	_IOWR(DVMM_IOC, 0x10, struct dvmm_link_add)
 #define DVMM_LINK_GET	_IOWR(DVMM_IOC, 0x11, struct dvmm_link_get)
 #define DVMM_VM_CREATE	_IOWR(DVMM_IOC, 0x20, struct dvmm_vm_create)

@@ -60,6 +60,25 @@ class Cluster:
             job.check(120)
         self.wait_links(links_timeout)
 
+    def form(self, **settings):
+        """As up(), but the hosts become a cluster by token, as people make it."""
+        first, *others = self.bed.hosts
+        first.run(f"{DVMM} cluster init --name lab --node n1")
+        self.node_with_state_up(first)
+        for name, value in settings.items():
+            first.run(f"{DVMM} cluster set {name.replace('_', '-')} {value}")
+        for host in others:
+            token = self.dvmm(first, "cluster token")["token"]
+            host.run(f"{DVMM} cluster join {token} --node n{host.n}")
+            self.node_with_state_up(host)
+        self.wait_links()
+
+    def node_with_state_up(self, host):
+        """One that `dvmm cluster` has made a node."""
+        modules = self.bed.module_dir(host.release)
+        for word in ("modules", "agent"):
+            host.start(f"DVMM_MODULES={modules} sh selftests/testbed/node-up {word}").check(120)
+
     def node_up(self, host, total, env=""):
         modules = self.bed.module_dir(host.release)
         return host.start(f"DVMM_MODULES={modules} {self.env} {env} sh selftests/testbed/node-up {host.n} {total}")
