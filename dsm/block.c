@@ -46,9 +46,9 @@ struct block {
 	struct block *next; /* in the list; its lock */
 };
 
-static bool large_pages = true;
+static bool large_pages;
 module_param(large_pages, bool, 0644);
-MODULE_PARM_DESC(large_pages, "hold and map 2 MiB that only their home has touched as one page");
+MODULE_PARM_DESC(large_pages, "hold and map as one page 2 MiB that only their home has touched");
 
 static struct workqueue_struct *block_wq;
 /* By extent. Taken under no page lock; the holder may wait for memory, not for a peer. */

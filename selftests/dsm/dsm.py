@@ -241,15 +241,21 @@ def home_moves(nodes):
 
 
 def can_be_off(nodes):
-    nodes[0].host.run("echo N >/sys/module/dvmm_dsm/parameters/large_pages")
+    set_large(nodes, False)
     before = large(nodes[0])
     nodes[0].ask(f"fill 1 {70 * EXTENT} 10")
     assert large(nodes[0]) == before, (before, large(nodes[0]))
-    nodes[0].host.run("echo Y >/sys/module/dvmm_dsm/parameters/large_pages")
+    set_large(nodes, True)
+
+
+def set_large(nodes, yes):
+    for node in nodes:
+        node.host.run(f"echo {'Y' if yes else 'N'} >/sys/module/dvmm_dsm/parameters/large_pages")
 
 
 def larges(tap, bed):
     nodes = up(bed.hosts)
+    set_large(nodes, True)
     share(nodes, 160)
     for title, act in (
             ("first_touch_comes_as_a_large_page", first_touch_is_large),
