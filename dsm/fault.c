@@ -61,13 +61,14 @@ static void count_hit(const struct page_ref *ref)
 	ref->page->flags &= ~PAGE_F_COUNTED;
 }
 
-/* Its frame. False: it is in a block that must not be mapped (any more). */
-static bool lock_frame(const struct page_ref *ref)
+/* Its frame. False: it is in a block that must not be mapped here, or any more. */
+static bool lock_frame(const struct page_ref *ref, const struct vm_area_struct *vma)
 {
 	struct page *frame = ref->page->frame;
 
 	lock_page(frame);
-	if (!block_has(ref->page) || block_is_whole(ref->page))
+	if (!block_has(ref->page) ||
+	    (block_is_whole(ref->page) && !(vma->vm_flags & VM_MIXEDMAP)))
 		return true;
 	unlock_page(frame);
 	return false;
@@ -78,7 +79,7 @@ static vm_fault_t give_frame(const struct page_ref *ref, struct vm_fault *vmf)
 {
 	struct page *frame = ref->page->frame;
 
-	if (!lock_frame(ref))
+	if (!lock_frame(ref, vmf->vma))
 		return 0;
 	get_page(frame);
 	vmf->page = frame;
@@ -92,12 +93,17 @@ static vm_fault_t error_to_fault(int err)
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
-/* The access comes back. */
-static vm_fault_t settle_block(const struct page_ref *ref)
+/* The access comes back. In a mapping that must have no blocks (memfile_mmap()), they are
+ * split; a pin is waited for that way.
+ */
+static vm_fault_t settle_block(const struct page_ref *ref, const struct vm_area_struct *vma)
 {
-	int err = block_settle(ref->mem, ref->index);
+	int err = vma->vm_flags & VM_MIXEDMAP ? block_split(ref->mem, ref->index) :
+						block_settle(ref->mem, ref->index);
 
-	return err ? error_to_fault(err) : VM_FAULT_NOPAGE;
+	if (err == -EBUSY)
+		cond_resched();
+	return err && err != -EBUSY ? error_to_fault(err) : VM_FAULT_NOPAGE;
 }
 
 /* VM_FAULT_RETRY: has to wait. */
@@ -119,7 +125,7 @@ static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf)
 		vm_fault_t ret = give_frame(&op->ref, vmf);
 
 		page_unlock(&op->ref);
-		return ret ?: settle_block(&op->ref);
+		return ret ?: settle_block(&op->ref, vmf->vma);
 	}
 	page_unlock(&op->ref);
 	return err == -EAGAIN ? VM_FAULT_RETRY : error_to_fault(err);
@@ -364,7 +370,7 @@ static vm_fault_t try_mkwrite(struct op *op, struct vm_fault *vmf)
 	if (op->ref.page->frame != frame)
 		return VM_FAULT_NOPAGE;
 	err = act_access(op, PROTO_WRITE);
-	if (!err && !lock_frame(&op->ref))
+	if (!err && !lock_frame(&op->ref, vmf->vma))
 		return VM_FAULT_NOPAGE;
 	if (!err) {
 		act_used(&op->ref, true);

@@ -205,6 +205,7 @@ def pins_are_waited_for(nodes):
     assert nodes[1].answer(120)[1] == "ok"
     assert large(nodes[0])[2] == before[2] + 3, (before, large(nodes[0]))
     nodes[0].ask("direct /out/direct 64", 120)
+    nodes[0].ask("protect")
 
 
 def split_under_fire(nodes):
