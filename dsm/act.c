@@ -549,16 +549,20 @@ int act_populate(struct op *op, struct page *frame)
 static bool can_be_untouched(const struct op *op, bool is_zero)
 {
 	return is_zero && op->ref.page->node.state == PROTO_E && op->ref.home &&
-	       !op->ref.site.frozen && !op->ref.home->home.busy &&
-	       !loss_is_dealt_with(vm_of(op));
+	       !op->ref.site.frozen && !op->ref.home->home.busy;
 }
 
-/* Its block is unmapped. Who waits for the page is served then. */
+/* Its block is unmapped. Who waits for the page is served then; not while a loss is dealt
+ * with: they may be of before it.
+ */
 int act_leave_block(struct op *op, struct page **spare)
 {
-	bool is_zero = frame_is_zero(op->ref.page->frame);
+	bool is_zero;
 	int err = 0;
 
+	if (loss_is_dealt_with(vm_of(op)))
+		return -EBUSY;
+	is_zero = frame_is_zero(op->ref.page->frame);
 	op->ref.site = home_site(op->ref.mem, op->ref.index);
 	if (!can_be_untouched(op, is_zero) || !put(op)) {
 		if (!*spare)

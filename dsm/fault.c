@@ -2,6 +2,7 @@
 /* dsm/fault.c - faults in mappings of a memory object: of the guest (KVM faults
  * for it), the VMM, its devices, the kernel. What an access needs is act.c's.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -13,6 +14,7 @@
 
 #define COMPLAIN_AFTER_MS 10000
 #define BRIEF_ROUND_TRIPS 8
+#define BUSY_BLOCK_US 100
 #define MAP_AHEAD_PAGES 16 /* as the page cache's fault-around */
 /* A block (block.c) is what one entry of a page middle directory maps. */
 static_assert(PMD_SIZE == (unsigned long)HOME_EXTENT_PAGES << PAGE_SHIFT);
@@ -93,17 +95,19 @@ static vm_fault_t error_to_fault(int err)
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
-/* The access comes back. In a mapping that must have no blocks (memfile_mmap()), they are
- * split; a pin is waited for that way.
+/* The access comes back, or has to wait. In a mapping that must have no blocks
+ * (memfile_mmap()), they are split; a pin is waited for that way.
  */
 static vm_fault_t settle_block(const struct page_ref *ref, const struct vm_area_struct *vma)
 {
 	int err = vma->vm_flags & VM_MIXEDMAP ? block_split(ref->mem, ref->index) :
 						block_settle(ref->mem, ref->index);
 
-	if (err == -EBUSY)
-		cond_resched();
-	return err && err != -EBUSY ? error_to_fault(err) : VM_FAULT_NOPAGE;
+	if (err == -EBUSY) {
+		usleep_range(BUSY_BLOCK_US, 2 * BUSY_BLOCK_US);
+		return VM_FAULT_RETRY;
+	}
+	return err ? error_to_fault(err) : VM_FAULT_NOPAGE;
 }
 
 /* VM_FAULT_RETRY: has to wait. */

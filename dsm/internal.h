@@ -435,7 +435,7 @@ int act_access(struct op *op, u8 wish); /* 0, -EAGAIN: wait for it, -EIO, -ENOME
 void act_used(const struct page_ref *ref, bool is_write); /* what was granted, by a fault. Page lock */
 bool act_evict(struct op *op); /* false: cannot go now */
 int act_populate(struct op *op, struct page *frame); /* as if read first, into @frame of zeros. -EBUSY: it is touched, -EIO */
-int act_leave_block(struct op *op, struct page **spare); /* -EAGAIN: needs a spare frame, -EIO */
+int act_leave_block(struct op *op, struct page **spare); /* -EAGAIN: needs a spare frame, -EBUSY: not now, -EIO */
 
 /* ---- evict.c ---- */
 
@@ -465,7 +465,7 @@ bool block_is_whole(const struct dsm_page *page); /* block_has(); folio lock: it
 bool block_is_split(const struct dsm_page *page); /* block_has(); no way back */
 void block_left(struct page *frame); /* a page has another frame now, or none */
 void block_make(struct dsm_mem *mem, u64 index); /* if the extent can have one. May sleep; no page lock */
-int block_split(struct dsm_mem *mem, u64 index); /* -EBUSY: pinned, -ENOMEM, -EIO. May sleep; no page lock */
+int block_split(struct dsm_mem *mem, u64 index); /* -EBUSY: not now: it is pinned, or a loss dealt with. -ENOMEM, -EIO. May sleep; no page lock */
 int block_settle(struct dsm_mem *mem, u64 index); /* what fills or splits is done then. As block_split() */
 void block_split_later(const struct page_ref *ref); /* block_has(); page lock */
 void block_init_vm(struct dsm_vm *vm);

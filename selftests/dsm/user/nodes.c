@@ -471,8 +471,11 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 		if (!err && !use_frame(&op.ref, want, use, nr))
 			err = -EBUSY;
 		page_unlock(&op.ref);
-		if (err == -EBUSY && !block_settle(mem, index))
+		if (err == -EBUSY) {
+			if (block_settle(mem, index))
+				fault_wait(&op.ref);
 			continue;
+		}
 		if (!err) {
 			fetch_unreserve(&op);
 			return true;
