@@ -42,6 +42,7 @@ struct block {
 	struct page *head; /* a reference */
 	atomic_t nr_left; /* pages that have their frame here, and who fills it */
 	u8 state; /* enum block_state */
+	u16 wanted; /* the page of it that somebody waits for, or 0. A hint */
 	bool is_wanted; /* in the list; its lock */
 	struct block *next; /* in the list; its lock */
 };
@@ -293,14 +294,16 @@ static int split(struct dsm_mem *mem, u64 first)
 {
 	struct page_ref ref;
 	struct block *block = find(mem, first, &ref);
+	u64 wanted;
 	int err = 0;
 
 	if (!block)
 		return 0;
 	page_unlock(&ref);
+	wanted = first + READ_ONCE(block->wanted);
 	if (block->state == BLOCK_WHOLE)
 		err = unmap(block);
-	return err ?: leave_all(mem, first);
+	return err ?: leave(mem, wanted) ?: leave_all(mem, first);
 }
 
 int block_split(struct dsm_mem *mem, u64 index)
@@ -335,7 +338,7 @@ int block_settle(struct dsm_mem *mem, u64 index)
 /* ---- later ---- */
 
 /* At the end of the list. The page lock of a page that has its frame there. */
-static void want(struct block *block)
+static void want(struct block *block, u64 index)
 {
 	struct block_list *list = &block->mem->vm->blocks;
 	struct block **at = &list->first;
@@ -347,6 +350,7 @@ static void want(struct block *block)
 		*at = block;
 		block->next = NULL;
 		block->is_wanted = true;
+		WRITE_ONCE(block->wanted, index - block->first);
 	}
 	spin_unlock(&list->lock);
 }
@@ -354,7 +358,7 @@ static void want(struct block *block)
 void block_split_later(const struct page_ref *ref)
 {
 	page_assert_locked(ref);
-	want(block_of(ref->page));
+	want(block_of(ref->page), ref->index);
 	queue_delayed_work(block_wq, &ref->mem->vm->blocks.work, 0);
 }
 
@@ -365,7 +369,7 @@ static void want_again(struct dsm_mem *mem, u64 first)
 
 	if (!block)
 		return;
-	want(block);
+	want(block, first + READ_ONCE(block->wanted));
 	page_unlock(&ref);
 }
 
