@@ -241,9 +241,11 @@ def home_moves(nodes):
 def can_be_off(nodes):
     set_large(nodes, False)
     before = large(nodes[0])
-    nodes[0].ask(f"fill 1 {44 * EXTENT} 10")
+    small = nodes[0].ask(f"time write {2 * EXTENT} {44 * EXTENT}")
     assert large(nodes[0]) == before, (before, large(nodes[0]))
     set_large(nodes, True)
+    print("# first touch:", small, "as large pages:", nodes[0].ask(f"time write {2 * EXTENT} {46 * EXTENT}"), flush=True)
+    assert large(nodes[0])[1:] == (before[1] + 2, before[2]), (before, large(nodes[0]))
 
 
 def split_under_fire(nodes):
