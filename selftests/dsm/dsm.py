@@ -196,7 +196,8 @@ def zero_stays_off_the_wire(nodes):
     before = nodes[1].stat()
     nodes[1].ask(f"verify zero {first + 10} {EXTENT - 10}")
     after = changes(nodes[1], before)
-    assert not after.get("pages_received") and after["faults_zero"], after
+    others = after.get("regains", 0)  # of pages that nodes fought over before
+    assert after.get("pages_received", 0) <= others and after["faults_zero"] >= EXTENT - 10, after
     nodes[1].ask(f"verify 1 {first + 9} 1")
 
 
