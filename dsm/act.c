@@ -397,7 +397,7 @@ static void count_request(struct op *op, u8 want, u8 state_before)
 		vm_stat(vm, faults_remote_write);
 }
 
-static void note_request(struct op *op, u8 want, u8 state_before, u32 txn)
+static void note_request(struct op *op, u8 wish, u8 want, u8 state_before, u32 txn)
 {
 	if (op->ref.page->flags & PAGE_F_FORESEEN) {
 		vm_stat_add(vm_of(op), op->ref.page->flags & PAGE_F_REGAINED ?
@@ -405,7 +405,7 @@ static void note_request(struct op *op, u8 want, u8 state_before, u32 txn)
 		return;
 	}
 	if (want == PROTO_WRITE)
-		page_write_wanted(&op->ref);
+		page_write_wanted(&op->ref, wish != want);
 	if (txn != FETCH_LOCAL_TXN)
 		count_request(op, want, state_before);
 }
@@ -457,7 +457,7 @@ int act_access(struct op *op, u8 wish)
 	if (want != wish)
 		trace_wish(&op->ref, wish, ev.txn);
 	if (ev.txn)
-		note_request(op, want, before, ev.txn);
+		note_request(op, wish, want, before, ev.txn);
 	err = run(op, &ev, &access);
 	if (op->frame) {
 		put_page(op->frame);

@@ -340,7 +340,7 @@ void page_granted(const struct page_ref *ref); /* stamps, wakes */
 void page_used(struct dsm_page *page, bool is_write);
 void page_lost(const struct page_ref *ref, u8 requester, bool wholly); /* write access was taken, and read access? */
 void page_invalidated(const struct page_ref *ref); /* a copy that was only read */
-void page_write_wanted(const struct page_ref *ref); /* by the wire */
+void page_write_wanted(const struct page_ref *ref, bool is_foreseen); /* by the wire */
 void page_upgraded(const struct page_ref *ref, u8 acks); /* so many other copies go for it; before page_granted() */
 bool page_is_contended(const struct dsm_page *page); /* nodes write it in turn */
 bool page_will_be_written(const struct dsm_page *page); /* soon after a read */

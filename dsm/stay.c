@@ -101,15 +101,18 @@ void page_lost(const struct page_ref *ref, u8 requester, bool wholly)
 }
 
 /* Write access wanted back within some turns: nodes write this page in turn, and
- * each gets more done if it keeps the page longer.
+ * each gets more done if it keeps the page longer. A write that is only foreseen is
+ * no sign of that: or what was fought over once would be for ever, by its readers.
  */
-void page_write_wanted(const struct page_ref *ref)
+void page_write_wanted(const struct page_ref *ref, bool is_foreseen)
 {
 	struct dsm_page *page = ref->page;
 
 	if (!page->lost_at)
 		return;
 	page->returns = RETURNS_MAX;
+	if (is_foreseen)
+		return;
 	if (page_now() - page->lost_at < SOON_TURNS * turn_us(ref->mem->vm))
 		page->contention = min(page->contention + 1, CONTENTION_MAX);
 	else if (page->contention)
