@@ -87,7 +87,9 @@ static int zero(struct op *op, u32 txn)
 		frame = fetch_take_frame(txn);
 	if (!frame)
 		return -EPROTO;
-	clear_highpage(frame);
+	/* A block is zero already. */
+	if (!PageCompound(frame))
+		clear_highpage(frame);
 	page_set_frame(&op->ref, frame);
 	if (txn != FETCH_LOCAL_TXN)
 		vm_stat(vm_of(op), faults_zero);
@@ -175,6 +177,8 @@ static int queue(struct op *op, const struct proto_event *ev)
 {
 	int err = home_queue(op->ref.home, ev);
 
+	if (block_has(op->ref.page))
+		block_split_later(&op->ref);
 	return err == -ENOMEM ? refuse(op, ev) : err;
 }
 
@@ -263,6 +267,9 @@ static int take(struct op *op, const struct proto_event *ev,
 		return 0;
 	if (ev->event == PROTO_EVICT)
 		return frame_zap(&op->ref);
+	/* None comes while home is here. If it is not, against the rules: as a pin. */
+	if (block_has(page))
+		block_split_later(&op->ref);
 	us = page_stay_us(&op->ref, ev->requester);
 	/* That it stays makes it faster; without memory for that it goes at once. */
 	if (us && !take_defer(op, ev, us)) {
@@ -345,7 +352,7 @@ int act_waiting(struct op *op, struct dsm_home *home)
 	struct proto_event ev;
 	int err = 0;
 
-	while (!err && !home->home.busy && home_next(home, &ev))
+	while (!err && !op->ref.site.frozen && !home->home.busy && home_next(home, &ev))
 		err = act_event(op, &ev);
 	return err;
 }
@@ -467,8 +474,8 @@ int act_access(struct op *op, u8 wish)
 
 /* ---- eviction ---- */
 
-/* The caller has looked that home would let it go. */
-bool act_evict(struct op *op)
+/* False: it stays as it is. */
+static bool put(struct op *op)
 {
 	struct proto_event ev = { .event = PROTO_EVICT, .from = vm_of(op)->self,
 				  .txn = FETCH_PUT_TXN };
@@ -476,9 +483,25 @@ bool act_evict(struct op *op)
 	enum proto_access none;
 	int err;
 
+	atomic_long_inc(&vm_of(op)->evict.nr_putting);
+	err = run(op, &ev, &none);
+	if (err)
+		vm_fail(vm_of(op), err, "memory object %u page %llu: rules broken here",
+			op->ref.mem->id, op->ref.index);
+	if (!err && op->ref.page->node.state != before)
+		return true;
+	if (!op->put_ended)
+		atomic_long_dec(&vm_of(op)->evict.nr_putting);
+	return false;
+}
+
+/* The caller has looked that home would let it go. */
+bool act_evict(struct op *op)
+{
+	u8 before = op->ref.page->node.state;
+
 	if (loss_is_dealt_with(vm_of(op)))
 		return false;
-	atomic_long_inc(&vm_of(op)->evict.nr_putting);
 	/* Nobody here touches it: when home comes for it, it is not lost in a fight,
 	 * nor is there anybody to wait for who has not used it yet.
 	 */
@@ -486,18 +509,71 @@ bool act_evict(struct op *op)
 	op->ref.page->flags |= PAGE_F_USED;
 	op->ref.page->contention = 0;
 	op->ref.page->returns = 0;
-	err = run(op, &ev, &none);
-	if (err)
-		vm_fail(vm_of(op), err, "memory object %u page %llu: rules broken here",
-			op->ref.mem->id, op->ref.index);
-	if (!err && op->ref.page->node.state != before) {
+	if (put(op)) {
 		vm_stat_add(vm_of(op), before == PROTO_S ? DVMM_STAT_VM_puts_shared :
 							   DVMM_STAT_VM_puts_owned, 1);
 		return true;
 	}
 	/* It has a pin on it, or home is here and has no memory for the Put. */
 	vm_stat(vm_of(op), put_backoffs);
-	if (!op->put_ended)
-		atomic_long_dec(&vm_of(op)->evict.nr_putting);
 	return false;
+}
+
+/* ---- blocks ---- */
+
+/* No fault waits for it. */
+int act_populate(struct op *op, struct page *frame)
+{
+	struct proto_event ev = { .event = PROTO_READ, .from = vm_of(op)->self,
+				  .txn = FETCH_LOCAL_TXN };
+	enum proto_access none;
+	int err;
+
+	if (vm_is_dead(vm_of(op)) || loss_is_dealt_with(vm_of(op)) ||
+	    op->ref.page->node.state != PROTO_I || !home_is_simple(&op->ref) ||
+	    op->ref.home->home.state != PROTO_UNCACHED)
+		return -EBUSY;
+	op->frame = frame;
+	err = run(op, &ev, &none);
+	op->frame = NULL;
+	if (err) {
+		vm_fail(vm_of(op), err, "memory object %u page %llu: rules broken here",
+			op->ref.mem->id, op->ref.index);
+		return -EIO;
+	}
+	page_used(op->ref.page, false);
+	return 0;
+}
+
+/* To the rules it was read here, and never written. */
+static bool can_be_untouched(const struct op *op, bool is_zero)
+{
+	return is_zero && op->ref.page->node.state == PROTO_E && op->ref.home &&
+	       !op->ref.site.frozen && !op->ref.home->home.busy;
+}
+
+/* Its block is unmapped. Who waits for the page is served then; not while a loss is dealt
+ * with: they may be of before it.
+ */
+int act_leave_block(struct op *op, struct page **spare)
+{
+	bool is_zero;
+	int err = 0;
+
+	if (loss_is_dealt_with(vm_of(op)))
+		return -EBUSY;
+	is_zero = frame_is_zero(op->ref.page->frame);
+	op->ref.site = home_site(op->ref.mem, op->ref.index);
+	if (!can_be_untouched(op, is_zero) || !put(op)) {
+		if (!*spare)
+			return -EAGAIN;
+		/* The mapping let it be written without a word to the rules. */
+		if (!is_zero && op->ref.page->node.state == PROTO_E)
+			err = act_access(op, PROTO_WRITE);
+		if (err)
+			return err;
+		page_move_frame(&op->ref, *spare);
+		*spare = NULL;
+	}
+	return op->ref.home ? act_waiting(op, op->ref.home) : 0;
 }

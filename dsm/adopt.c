@@ -24,6 +24,7 @@ struct part {
 	struct file *file; /* shared memory: a reference */
 	u64 file_offset;
 	bool is_anon;
+	bool no_blocks; /* the VMM wants no large pages */
 };
 
 static const char *why_not(struct vm_area_struct *vma)
@@ -68,6 +69,7 @@ static int describe(struct dsm_vm *vm, struct vm_area_struct *vma,
 	}
 	part->prot = prot_of(vma);
 	part->is_anon = vma_is_anonymous(vma);
+	part->no_blocks = vma->vm_flags & VM_NOHUGEPAGE;
 	if (vma->vm_flags & VM_SHARED) {
 		part->file = get_file(vma->vm_file);
 		part->file_offset = offset;
@@ -143,15 +145,6 @@ static unsigned long skip_empty(const struct part *part, unsigned long addr,
 	return part->is_anon ? skip_anon(addr, end) : addr;
 }
 
-static bool is_zero(struct page *frame)
-{
-	void *data = kmap_local_page(frame);
-	bool ret = !memchr_inv(data, 0, PAGE_SIZE);
-
-	kunmap_local(data);
-	return ret;
-}
-
 static int try_write(struct op *op, struct page *from)
 {
 	int err;
@@ -197,7 +190,7 @@ static int keep_page(const struct part *part, unsigned long addr)
 		return 0;
 	if (got != 1)
 		return got < 0 ? got : -EFAULT;
-	if (!is_zero(frame))
+	if (!frame_is_zero(frame))
 		err = write_page(part->mem, offset >> PAGE_SHIFT, frame);
 	put_page(frame);
 	return err;
@@ -219,13 +212,37 @@ static int keep_contents(const struct part *part, unsigned long start,
 
 /* ---- map ---- */
 
+static bool is_homed_here(const struct dsm_mem *mem, u64 offset)
+{
+	return home_of(mem, offset >> PAGE_SHIFT) == mem->vm->self;
+}
+
+/* What has its home here can have large pages, and only that: mappings of its own. */
+static u64 next_piece(const struct dsm_mem *mem, u64 offset, u64 end)
+{
+	u64 extent = (u64)HOME_EXTENT_PAGES << PAGE_SHIFT, at = offset;
+
+	if (!mem->homes)
+		return end;
+	do {
+		at = ALIGN_DOWN(at, extent) + extent;
+	} while (at < end && is_homed_here(mem, at) == is_homed_here(mem, offset));
+	return min(at, end);
+}
+
 static int map_at(struct dsm_mem *mem, unsigned long addr, u64 bytes,
 		  unsigned long prot, u64 offset)
 {
-	unsigned long ret = vm_mmap(mem->file, addr, bytes, prot,
-				    MAP_SHARED | MAP_FIXED, offset);
+	u64 end = offset + bytes, next;
+	unsigned long ret;
 
-	return IS_ERR_VALUE(ret) ? (int)ret : 0;
+	for (; offset < end; addr += next - offset, offset = next) {
+		next = next_piece(mem, offset, end);
+		ret = vm_mmap(mem->file, addr, next - offset, prot, MAP_SHARED | MAP_FIXED, offset);
+		if (IS_ERR_VALUE(ret))
+			return (int)ret;
+	}
+	return 0;
 }
 
 static int replace(const struct part *part)
@@ -268,8 +285,10 @@ static int adopt_part(struct dsm_vm *vm, struct part *part, u64 gpa,
 	if (part->mem)
 		return 0;
 	err = make_mem(vm, part, gpa, homes);
-	if (!err)
+	if (!err) {
+		part->mem->no_blocks = part->no_blocks;
 		err = replace(part);
+	}
 	if (part->file)
 		fput(part->file);
 	return err;
@@ -377,6 +396,22 @@ static int map_all(struct dsm_vm *vm, const struct dsm_segment *segments,
 	return 0;
 }
 
+/* Address space that is aligned as the object is, for large pages. */
+static unsigned long reserve(u64 bytes, u64 offset)
+{
+	unsigned long addr = vm_mmap(NULL, 0, bytes + PMD_SIZE, PROT_NONE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
+	unsigned long skip;
+
+	if (IS_ERR_VALUE(addr))
+		return addr;
+	skip = (offset - addr) & ~PMD_MASK;
+	if (skip)
+		vm_munmap(addr, skip);
+	vm_munmap(addr + skip + bytes, PMD_SIZE - skip);
+	return addr + skip;
+}
+
 int dsm_map(struct dsm_vm *vm, const struct dsm_segment *segments, u32 nr,
 	    unsigned long *out_hva)
 {
@@ -389,8 +424,7 @@ int dsm_map(struct dsm_vm *vm, const struct dsm_segment *segments, u32 nr,
 	if (!vm_enter(vm))
 		return -EIO;
 	/* One piece of address space, then the segments over it. */
-	addr = vm_mmap(NULL, 0, bytes, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
+	addr = reserve(bytes, segments[0].offset);
 	err = IS_ERR_VALUE(addr) ? (int)addr : map_all(vm, segments, nr, addr);
 	vm_leave(vm);
 	if (err && !IS_ERR_VALUE(addr))

@@ -136,6 +136,11 @@ bool evict_has_room(const struct dsm_vm *vm)
 	       (!budget || atomic_long_read(&vm->evict.nr_homed) < budget);
 }
 
+bool evict_has_place(const struct dsm_vm *vm, long nr)
+{
+	return !is_host_short(vm) && (!budget_pages(vm) || nr_resident(vm) + nr <= budget_pages(vm));
+}
+
 /* The frame that a fault is about to need may have to wait for its place. */
 void evict_wait_for_room(struct dsm_vm *vm)
 {
@@ -166,7 +171,7 @@ static bool may_go(const struct page_ref *ref, bool shared_only)
 	const struct dsm_page *page = ref->page;
 	u8 state = page->node.state;
 
-	if (!page->frame || proto_is_transient(state) || state == PROTO_I)
+	if (!page->frame || proto_is_transient(state) || state == PROTO_I || block_has(page))
 		return false;
 	if (shared_only && state != PROTO_S)
 		return false;
@@ -194,8 +199,13 @@ static void mark(struct page_ref *ref, bool shared_only)
 	if (is_last_copy(ref))
 		return;
 	page_lock(ref);
-	if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
-	    !frame_zap(ref))
+	/* What nobody has written in it goes then: one after the other. A host that is short
+	 * has no frames for the rest.
+	 */
+	if (block_has(ref->page) && !shared_only && !READ_ONCE(ref->mem->vm->blocks.first))
+		block_split_later(ref);
+	else if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
+		 !frame_zap(ref))
 		ref->page->flags |= PAGE_F_COLD;
 	page_unlock(ref);
 }

@@ -2,17 +2,22 @@
 /* dsm/fault.c - faults in mappings of a memory object: of the guest (KVM faults
  * for it), the VMM, its devices, the kernel. What an access needs is act.c's.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
+#include <linux/sched/coredump.h>
 #include <linux/sched/signal.h>
 
 #include "internal.h"
 
 #define COMPLAIN_AFTER_MS 10000
 #define BRIEF_ROUND_TRIPS 8
+#define BUSY_BLOCK_US 100
 #define MAP_AHEAD_PAGES 16 /* as the page cache's fault-around */
+/* A block (block.c) is what one entry of a page middle directory maps. */
+static_assert(PMD_SIZE == (unsigned long)HOME_EXTENT_PAGES << PAGE_SHIFT);
 
 static uint async_after = BRIEF_ROUND_TRIPS;
 module_param(async_after, uint, 0644);
@@ -58,12 +63,26 @@ static void count_hit(const struct page_ref *ref)
 	ref->page->flags &= ~PAGE_F_COUNTED;
 }
 
-/* Locked until it is mapped, so that no taker comes in between. */
-static vm_fault_t give_frame(const struct page_ref *ref, struct vm_fault *vmf)
+/* Its frame. False: it is in a block that must not be mapped here, or any more. */
+static bool lock_frame(const struct page_ref *ref, const struct vm_area_struct *vma)
 {
 	struct page *frame = ref->page->frame;
 
 	lock_page(frame);
+	if (!block_has(ref->page) ||
+	    (block_is_whole(ref->page) && !(vma->vm_flags & VM_MIXEDMAP)))
+		return true;
+	unlock_page(frame);
+	return false;
+}
+
+/* Locked until it is mapped, so that no taker comes in between. Zero: not now. */
+static vm_fault_t give_frame(const struct page_ref *ref, struct vm_fault *vmf)
+{
+	struct page *frame = ref->page->frame;
+
+	if (!lock_frame(ref, vmf->vma))
+		return 0;
 	get_page(frame);
 	vmf->page = frame;
 	act_used(ref, vmf->flags & FAULT_FLAG_WRITE);
@@ -74,6 +93,21 @@ static vm_fault_t give_frame(const struct page_ref *ref, struct vm_fault *vmf)
 static vm_fault_t error_to_fault(int err)
 {
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+/* The access comes back, or has to wait. In a mapping that must have no blocks
+ * (memfile_mmap()), they are split; a pin is waited for that way.
+ */
+static vm_fault_t settle_block(const struct page_ref *ref, const struct vm_area_struct *vma)
+{
+	int err = vma->vm_flags & VM_MIXEDMAP ? block_split(ref->mem, ref->index) :
+						block_settle(ref->mem, ref->index);
+
+	if (err == -EBUSY) {
+		usleep_range(BUSY_BLOCK_US, 2 * BUSY_BLOCK_US);
+		return VM_FAULT_RETRY;
+	}
+	return err ? error_to_fault(err) : VM_FAULT_NOPAGE;
 }
 
 /* VM_FAULT_RETRY: has to wait. */
@@ -95,7 +129,7 @@ static vm_fault_t try_fault(struct op *op, struct vm_fault *vmf)
 		vm_fault_t ret = give_frame(&op->ref, vmf);
 
 		page_unlock(&op->ref);
-		return ret;
+		return ret ?: settle_block(&op->ref, vmf->vma);
 	}
 	page_unlock(&op->ref);
 	return err == -EAGAIN ? VM_FAULT_RETRY : error_to_fault(err);
@@ -132,6 +166,8 @@ static void map_ahead(struct dsm_mem *mem, const struct vm_fault *vmf)
 	struct page_ref ref;
 	int i;
 
+	if (!(vma->vm_flags & VM_MIXEDMAP))
+		return;
 	for (i = 1; i <= MAP_AHEAD_PAGES; i++) {
 		unsigned long at = vmf->address + i * PAGE_SIZE;
 
@@ -267,12 +303,33 @@ static vm_fault_t fault_op(struct op *op, struct vm_fault *vmf, struct file **ou
 	return ret;
 }
 
+/* ---- large pages ---- */
+
+/* As do_set_pmd() and transhuge_vma_suitable() look at it. */
+static bool can_map_block(const struct vm_area_struct *vma, unsigned long at)
+{
+	unsigned long start = at & PMD_MASK;
+
+	return !(vma->vm_flags & (VM_MIXEDMAP | VM_NOHUGEPAGE)) &&
+	       !test_bit(MMF_DISABLE_THP, &vma->vm_mm->flags) &&
+	       IS_ALIGNED((vma->vm_start >> PAGE_SHIFT) - vma->vm_pgoff, PTRS_PER_PTE) &&
+	       start >= vma->vm_start && start + PMD_SIZE <= vma->vm_end;
+}
+
+static bool wants_block(const struct vm_fault *vmf)
+{
+	return block_is_enabled() && pmd_none(READ_ONCE(*vmf->pmd)) &&
+	       can_map_block(vmf->vma, vmf->address);
+}
+
 static vm_fault_t fault_in_vm(struct dsm_mem *mem, struct vm_fault *vmf,
 			      struct file **out_file)
 {
 	struct op op = {};
 	vm_fault_t ret;
 
+	if (wants_block(vmf))
+		block_make(mem, vmf->pgoff);
 	if (page_get(mem, vmf->pgoff, GFP_KERNEL, &op.ref))
 		return VM_FAULT_OOM;
 	if (prefetch_is_mark(&op.ref))
@@ -317,8 +374,9 @@ static vm_fault_t try_mkwrite(struct op *op, struct vm_fault *vmf)
 	if (op->ref.page->frame != frame)
 		return VM_FAULT_NOPAGE;
 	err = act_access(op, PROTO_WRITE);
+	if (!err && !lock_frame(&op->ref, vmf->vma))
+		return VM_FAULT_NOPAGE;
 	if (!err) {
-		lock_page(frame);
 		act_used(&op->ref, true);
 		if (was_mapped(vmf))
 			count_hit(&op->ref);

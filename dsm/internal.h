@@ -8,7 +8,8 @@
  * Lock order: mmap_lock -> page lock (page_lock()) -> folio lock ->
  * i_mmap_rwsem -> page table lock. A taker of a frame holds the page lock and
  * only tries the folio lock, because a fault returns with the folio locked.
- * No page lock is held while a peer is waited for.
+ * No page lock is held while a peer is waited for. The lock of an extent (block.c)
+ * comes before page locks and folio locks, behind the mmap_lock.
  *
  * Memory: a receive handler and whoever holds a page lock (which handlers take) must
  * not wait for memory: a host gets some back when copies are put away, and for that
@@ -91,6 +92,16 @@ struct evict {
 	long nr_apart; /* steps the first hand is ahead */
 };
 
+/* ---- block.c: large pages ---- */
+
+struct block;
+
+struct block_list {
+	spinlock_t lock; /* order: page lock -> this */
+	struct block *first; /* lock; to be split, oldest first */
+	struct delayed_work work;
+};
+
 /* ---- heat.c: the pages that nodes fight over ---- */
 
 struct heat;
@@ -156,6 +167,7 @@ struct dsm_vm {
 	struct regain regain;
 	struct prefetch prefetch;
 	struct evict evict;
+	struct block_list blocks;
 	struct heat *heat;
 
 	struct mutex rehome_lock; /* one extent moves at a time; held over requests; origin */
@@ -218,6 +230,7 @@ struct dsm_mem {
 	u32 home_policy;
 	u8 *homes; /* NULL: by home_policy; home.c */
 	u64 nr_pages;
+	bool no_blocks; /* large pages are not wanted; set before it is mapped here */
 	u64 orphaned_by; /* home.c: nodes that were lost with the directories they had */
 	struct file *file; /* vm->mems' reference */
 	struct address_space *mapping; /* of the inode; valid while file or a fault is */
@@ -295,6 +308,7 @@ struct page_ref {
 
 int page_get(struct dsm_mem *mem, u64 index, gfp_t gfp, struct page_ref *out_ref); /* makes the record. -ENOMEM */
 bool page_is_known(struct dsm_mem *mem, u64 index); /* has a record. Any context */
+bool page_is_untouched(struct dsm_mem *mem, u64 index); /* by any node; its home is here. A hint */
 void page_lock(struct page_ref *ref);
 void page_unlock(const struct page_ref *ref);
 void page_assert_locked(const struct page_ref *ref);
@@ -309,6 +323,8 @@ void page_free_homes(struct dsm_mem *mem, u64 first, u64 nr); /* nobody uses the
 void page_count_homed(const struct page_ref *ref); /* home has changed */
 void page_set_frame(const struct page_ref *ref, struct page *frame); /* frame is the record's now */
 void page_drop_frame(const struct page_ref *ref);
+void page_move_frame(const struct page_ref *ref, struct page *frame); /* what it holds, to @frame, which is the record's now */
+bool frame_is_zero(struct page *frame);
 int frame_zap(const struct page_ref *ref); /* -EBUSY: pinned or locked */
 int frame_protect(const struct page_ref *ref); /* -EBUSY */
 struct page *frame_alloc(gfp_t gfp);
@@ -418,6 +434,8 @@ int act_waiting(struct op *op, struct dsm_home *home); /* who waits there is ser
 int act_access(struct op *op, u8 wish); /* 0, -EAGAIN: wait for it, -EIO, -ENOMEM: fetch_reserve() */
 void act_used(const struct page_ref *ref, bool is_write); /* what was granted, by a fault. Page lock */
 bool act_evict(struct op *op); /* false: cannot go now */
+int act_populate(struct op *op, struct page *frame); /* as if read first, into @frame of zeros. -EBUSY: it is touched, -EIO */
+int act_leave_block(struct op *op, struct page **spare); /* -EAGAIN: needs a spare frame, -EBUSY: not now, -EIO */
 
 /* ---- evict.c ---- */
 
@@ -428,10 +446,32 @@ void evict_count_copy(struct dsm_vm *vm, u8 before, u8 after); /* states of a pa
 void evict_count_homed(struct dsm_vm *vm, int nr); /* of them, at home. Any context */
 bool evict_is_full(const struct dsm_vm *vm); /* what comes now makes something else go */
 bool evict_has_room(const struct dsm_vm *vm); /* for a last copy that another node wants to be rid of */
+bool evict_has_place(const struct dsm_vm *vm, long nr); /* for so many frames that nobody needs yet */
 void evict_wait_for_room(struct dsm_vm *vm); /* at most for a while. Killable; the mmap_lock may be held */
 void evict_put_ended(struct dsm_vm *vm, bool kept);
 int evict_init(void);
 void evict_exit(void);
+
+/* ---- block.c ---- */
+
+/* Its frame is part of a block. Page lock. */
+static inline bool block_has(const struct dsm_page *page)
+{
+	return page->frame && PageCompound(page->frame);
+}
+
+bool block_is_enabled(void);
+bool block_is_whole(const struct dsm_page *page); /* block_has(); folio lock: it may be mapped */
+bool block_is_split(const struct dsm_page *page); /* block_has(); no way back */
+void block_left(struct page *frame); /* a page has another frame now, or none */
+void block_make(struct dsm_mem *mem, u64 index); /* if the extent can have one. May sleep; no page lock */
+int block_split(struct dsm_mem *mem, u64 index); /* -EBUSY: not now: it is pinned, or a loss dealt with. -ENOMEM, -EIO. May sleep; no page lock */
+int block_settle(struct dsm_mem *mem, u64 index); /* what fills or splits is done then. As block_split() */
+void block_split_later(const struct page_ref *ref); /* block_has(); page lock */
+void block_init_vm(struct dsm_vm *vm);
+void block_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
+int block_init(void);
+void block_exit(void);
 
 /* ---- heat.c: may miss some; never waits, but heat_init_vm() may sleep ---- */
 

@@ -21,9 +21,12 @@ static int __init dsm_init(void)
 	err = evict_init();
 	if (err)
 		goto exit_take;
-	err = rehome_init();
+	err = block_init();
 	if (err)
 		goto exit_evict;
+	err = rehome_init();
+	if (err)
+		goto exit_block;
 	err = memfile_init();
 	if (err)
 		goto exit_rehome;
@@ -37,6 +40,8 @@ exit_memfile:
 	memfile_exit();
 exit_rehome:
 	rehome_exit();
+exit_block:
+	block_exit();
 exit_evict:
 	evict_exit();
 exit_take:
@@ -54,6 +59,7 @@ static void __exit dsm_exit(void)
 	mem_exit();
 	memfile_exit();
 	rehome_exit();
+	block_exit();
 	evict_exit();
 	take_exit();
 	fetch_exit();

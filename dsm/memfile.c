@@ -23,6 +23,18 @@ static const struct address_space_operations memfile_aops = {
 	.dirty_folio = noop_dirty_folio,
 };
 
+/* All of it has its home here: so it can have blocks, and few pages will be prefetched. */
+static bool may_have_blocks(const struct dsm_mem *mem, struct vm_area_struct *vma)
+{
+	u64 end = vma->vm_pgoff + vma_pages(vma);
+	u64 index = vma->vm_pgoff;
+
+	for (; index < end; index = (index / HOME_EXTENT_PAGES + 1) * HOME_EXTENT_PAGES)
+		if (home_of(mem, index) != mem->vm->self)
+			return false;
+	return block_is_enabled() && !mem->no_blocks;
+}
+
 static int memfile_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct dsm_mem *mem = file->private_data;
@@ -33,8 +45,12 @@ static int memfile_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_pgoff > mem->nr_pages ||
 	    nr > mem->nr_pages - vma->vm_pgoff)
 		return -EINVAL;
-	/* VM_MIXEDMAP for vm_insert_page(); all pages are ordinary ones. */
-	compat_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY | VM_MIXEDMAP);
+	compat_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY);
+	/* For vm_insert_page(); all pages are ordinary ones. But then the kernel takes a
+	 * huge entry for a special one, and would not give back its reference.
+	 */
+	if (!may_have_blocks(mem, vma))
+		compat_vm_flags_set(vma, VM_MIXEDMAP);
 	vma->vm_ops = &fault_vm_ops;
 	return 0;
 }

@@ -112,6 +112,19 @@ bool page_is_known(struct dsm_mem *mem, u64 index)
 	return xa_load(&mem->chunks, index / CHUNK_PAGES);
 }
 
+/* Looked at without the page lock: who acts on it looks again. */
+bool page_is_untouched(struct dsm_mem *mem, u64 index)
+{
+	const struct page_chunk *chunk = xa_load(&mem->chunks, index / CHUNK_PAGES);
+	const struct home_chunk *home = chunk ? READ_ONCE(chunk->home) : NULL;
+	unsigned int i = index % CHUNK_PAGES;
+
+	if (chunk && READ_ONCE(chunk->page[i].node.state) != PROTO_I)
+		return false;
+	return !home || (READ_ONCE(home->home[i].home.state) == PROTO_UNCACHED &&
+			 !READ_ONCE(home->home[i].home.busy));
+}
+
 bool page_next_resident(struct dsm_mem *mem, u64 *index, gfp_t gfp, struct page_ref *out_ref)
 {
 	unsigned long nr = *index / CHUNK_PAGES;
@@ -215,6 +228,8 @@ static bool try_lock(struct page_ref *ref)
 	ref->home = NULL;
 	if (ref->site.home != ref->site.self)
 		return true;
+	/* Who asks for a page of a block waits until it is split. */
+	ref->site.frozen |= block_has(ref->page);
 	home = chunk_home(ref->mem, chunk_of(ref), ref->index, GFP_AT_ONCE);
 	if (home)
 		ref->home = &home->home[ref->index % CHUNK_PAGES];
@@ -293,23 +308,37 @@ void page_count_homed(const struct page_ref *ref)
 	count_homed(ref->mem->vm, ref->page, ref->page->frame && ref->home);
 }
 
+static void frame_attach(const struct page_ref *ref, struct page *frame)
+{
+	ref->page->frame = frame;
+	/* A block has these in its head. */
+	if (PageCompound(frame))
+		return;
+	frame->mapping = ref->mem->mapping;
+	frame->index = ref->index;
+}
+
 void page_set_frame(const struct page_ref *ref, struct page *frame)
 {
 	/* Only a build that skips invalidations on purpose has one left. */
 	if (ref->page->frame)
 		page_drop_frame(ref);
-	frame->mapping = ref->mem->mapping;
-	frame->index = ref->index;
-	ref->page->frame = frame;
+	frame_attach(ref, frame);
 	page_count_homed(ref);
 	count_frames(ref->mem, 1);
 }
 
-static void frame_detach(struct page *frame)
+/* Nobody uses the page; a block frees its frames itself. */
+static void frame_release(struct page *frame)
 {
+	if (PageCompound(frame)) {
+		block_left(frame);
+		return;
+	}
 	frame->mapping = NULL;
 	frame->index = 0;
 	ClearPageDirty(frame);
+	put_page(frame);
 }
 
 void page_drop_frame(const struct page_ref *ref)
@@ -317,13 +346,38 @@ void page_drop_frame(const struct page_ref *ref)
 	struct page *frame = ref->page->frame;
 
 	page_assert_locked(ref);
-	if (page_mapped(frame))
+	if (!PageCompound(frame) && page_mapped(frame))
 		unmap_mapping_pages(ref->mem->mapping, ref->index, 1, false);
 	ref->page->frame = NULL;
-	frame_detach(frame);
-	put_page(frame);
+	frame_release(frame);
 	page_count_homed(ref);
 	count_frames(ref->mem, -1);
+}
+
+/* The old one is part of a block and mapped nowhere. */
+void page_move_frame(const struct page_ref *ref, struct page *frame)
+{
+	struct page *old = ref->page->frame;
+
+	page_assert_locked(ref);
+	copy_highpage(frame, old);
+	frame_attach(ref, frame);
+	frame_release(old);
+}
+
+bool frame_is_zero(struct page *frame)
+{
+	void *data = kmap_local_page(frame);
+	bool ret = !memchr_inv(data, 0, PAGE_SIZE);
+
+	kunmap_local(data);
+	return ret;
+}
+
+/* A block is unmapped as a whole; nobody has a hand on it when it is split. */
+static int zap_of_block(const struct page_ref *ref)
+{
+	return block_is_split(ref->page) ? 0 : -EBUSY;
 }
 
 /* The folio lock keeps faults that are on their way from mapping it; the frozen
@@ -335,6 +389,8 @@ int frame_zap(const struct page_ref *ref)
 	int err = -EBUSY;
 
 	page_assert_locked(ref);
+	if (PageCompound(frame))
+		return zap_of_block(ref);
 	if (!trylock_page(frame))
 		return -EBUSY;
 	if (page_mapped(frame))
@@ -353,6 +409,8 @@ int frame_protect(const struct page_ref *ref)
 	int err = 0;
 
 	page_assert_locked(ref);
+	if (PageCompound(frame))
+		return zap_of_block(ref);
 	if (!trylock_page(frame))
 		return -EBUSY;
 	if (page_mapped(frame))
@@ -376,8 +434,7 @@ void page_free_frames(struct dsm_mem *mem)
 			if (!frame)
 				continue;
 			chunk->page[i].frame = NULL;
-			frame_detach(frame);
-			put_page(frame);
+			frame_release(frame);
 			count_homed(mem->vm, &chunk->page[i], false);
 			count_frames(mem, -1);
 		}

@@ -15,6 +15,7 @@
  * Until the new home has the entries a failure leaves home where it was. Later it
  * stops the VM: who knows what is not known here.
  */
+#include <linux/delay.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -144,6 +145,20 @@ static int freeze_begin(const struct extent *extent)
 	return err;
 }
 
+/* Home is frozen, so there is no new one. What has a pin is tried again. */
+static int split_block(const struct extent *extent)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(QUIET_TIMEOUT_MS);
+	int err;
+
+	for (;;) {
+		err = block_split(extent->mem, first_page(extent));
+		if (err != -EBUSY || !time_before(jiffies, end) || vm_is_dead(vm_of(extent)))
+			return err;
+		usleep_range(1000, 2000);
+	}
+}
+
 static int collect(const struct extent *extent, struct entries *out)
 {
 	struct page_ref ref;
@@ -151,7 +166,7 @@ static int collect(const struct extent *extent, struct entries *out)
 	int err;
 
 	page_synchronize();
-	err = wait_until_quiet(extent);
+	err = split_block(extent) ?: wait_until_quiet(extent);
 	if (err)
 		return err;
 	out->nr = 0;

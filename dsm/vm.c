@@ -156,6 +156,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	regain_init(&vm->regain);
 	prefetch_init(&vm->prefetch);
 	evict_init_vm(vm);
+	block_init_vm(vm);
 	loss_init_vm(vm);
 	vm_list_nodes(vm);
 
@@ -210,6 +211,7 @@ void dsm_vm_destroy(struct dsm_vm *vm)
 	post_end_vm(vm);
 	flush_work(&vm->fail_work);
 	evict_end_vm(vm);
+	block_end_vm(vm);
 	loss_end_vm(vm);
 	fetch_end_all(vm);
 	WRITE_ONCE(vm->stats, NULL);

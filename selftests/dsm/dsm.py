@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled | seen | homes]]]."""
+"""Coherent memory without a guest, on emulated hosts: dsm.py [kernel [hosts [pooled | seen | homes | large]]]."""
 
 import gzip
 import os
@@ -86,10 +86,11 @@ def reads_after_write(nodes):
 
 
 def metadata_is_small(node):
-    """The tests touch at least 1060 pages of the object; prefetch may begin a group of 64 on each side."""
-    info = node.ask("info")
+    """The tests touch at least 1060 pages of the object; prefetch may begin a group of 64 on each side,
+    and what is touched first at its home comes with the 512 around it."""
+    info, large = node.ask("info"), node.stat().get("large_pages", 0)
     print("#", info)
-    assert int(info.split()[5]) <= 64 * (1060 + 2 * 64), info
+    assert int(info.split()[5]) <= 64 * (1060 + 2 * 64 + 512 * large), info
 
 
 def stream_is_prefetched(nodes, start, pages=200):
@@ -123,6 +124,176 @@ def hammers(tap, bed):
     with tap.case("stream_of_misses_is_prefetched"):
         stream_is_prefetched(nodes, 8192)
     end(nodes)
+
+
+# Large pages
+
+EXTENT = 512  # pages
+
+
+def large(node):
+    """KiB that are mapped as 2 MiB, and how often 2 MiB came and were split."""
+    stat = node.stat()
+    return int(node.ask("large")), stat.get("large_pages", 0), stat.get("large_pages_split", 0)
+
+
+def stay_split(nodes, extent):
+    """However its pages are used from now on, they are not mapped as a whole."""
+    before, first = large(nodes[0]), extent * EXTENT
+    for n, node in enumerate(nodes):
+        node.ask(f"fill {n + 7} {first} {EXTENT}")
+        nodes[(n + 1) % len(nodes)].ask(f"verify {n + 7} {first} {EXTENT}")
+    nodes[0].ask(f"verify {len(nodes) + 6} {first} {EXTENT}")
+    assert large(nodes[0]) == before, (before, large(nodes[0]))
+
+
+# Streams are prefetched into the next extent, so the cases leave room between theirs.
+
+
+def first_touch_is_large(nodes):
+    before = nodes[0].stat()
+    for extent in (8, 10, 12):
+        nodes[0].ask(f"fill 1 {extent * EXTENT} {EXTENT}")
+    after = changes(nodes[0], before)
+    assert large(nodes[0]) == (3 * 2048, 3, 0), large(nodes[0])
+    assert after["faults"] <= 3 and after["pages_resident"] == 3 * EXTENT, after
+
+
+def read_is_large_too(nodes):
+    """Read first, then written: the kernel drops the entry and takes it again, writable."""
+    assert nodes[0].ask(f"read {14 * EXTENT + 3}") == "0"
+    assert large(nodes[0]) == (4 * 2048, 4, 0), large(nodes[0])
+    nodes[0].ask(f"fill 1 {14 * EXTENT} {EXTENT}")
+    nodes[0].ask(f"verify 1 {14 * EXTENT} {EXTENT}")
+    assert large(nodes[0]) == (4 * 2048, 4, 0), large(nodes[0])
+
+
+def reader_splits(nodes):
+    nodes[1].ask(f"verify 1 {8 * EXTENT + 5} 1")
+    assert large(nodes[0]) == (3 * 2048, 4, 1), large(nodes[0])
+    nodes[0].ask(f"verify 1 {8 * EXTENT} {EXTENT}")
+    nodes[1].ask(f"verify 1 {8 * EXTENT} {EXTENT}")
+    stay_split(nodes, 8)
+    nodes[0].ask(f"verify 1 {10 * EXTENT} {EXTENT}")
+    assert large(nodes[0]) == (3 * 2048, 4, 1), large(nodes[0])
+
+
+def writer_splits(nodes):
+    first = 10 * EXTENT
+    nodes[1].ask(f"fill 2 {first + 100} 50")
+    assert large(nodes[0]) == (2 * 2048, 4, 2), large(nodes[0])
+    for part, seed in ((f"{first} 100", 1), (f"{first + 100} 50", 2), (f"{first + 150} {EXTENT - 150}", 1)):
+        nodes[0].ask(f"verify {seed} {part}")
+        nodes[1].ask(f"verify {seed} {part}")
+    stay_split(nodes, 10)
+
+
+def zero_stays_off_the_wire(nodes):
+    """Of an extent that came as one page, what nobody has written is not sent."""
+    first = 16 * EXTENT
+    nodes[0].ask(f"fill 1 {first + 9} 1")
+    assert large(nodes[0]) == (3 * 2048, 5, 2), large(nodes[0])
+    before = nodes[1].stat()
+    nodes[1].ask(f"verify zero {first + 10} {EXTENT - 10}")
+    after = changes(nodes[1], before)
+    others = after.get("regains", 0)  # of pages that nodes fought over before
+    assert after.get("pages_received", 0) <= others and after["faults_zero"] >= EXTENT - 10, after
+    nodes[1].ask(f"verify 1 {first + 9} 1")
+
+
+def pins_are_waited_for(nodes):
+    """O_DIRECT from and into large pages, while another node reads there."""
+    for extent in (3, 4, 5):
+        nodes[0].ask(f"fill 1 {extent * EXTENT} {EXTENT}")
+    before = large(nodes[0])
+    nodes[1].tell("misses 1500 1600")
+    nodes[0].ask("direct /out/direct 64", 120)
+    assert nodes[1].answer(120)[1] == "ok"
+    assert large(nodes[0])[1:] == (before[1], before[2] + 3), (before, large(nodes[0]))
+    nodes[0].ask("direct /out/direct 64", 120)
+    nodes[0].ask("protect")
+
+
+def room_is_made(nodes):
+    """Sixteen extents of which a page each was touched, in a budget of half of them."""
+    before = large(nodes[0])
+    for extent in range(20, 36):
+        nodes[0].ask(f"fill 1 {extent * EXTENT + 5} 1")
+    assert large(nodes[0])[1] == before[1] + 16, (before, large(nodes[0]))
+    held = resident(nodes[0])
+    set_budget(nodes[:1], (held - 8 * EXTENT) * 4096 // MIB)
+    nodes[0].ask(f"fill 1 {38 * EXTENT} 10")
+    becomes_at_most(nodes[0], held - 8 * EXTENT + 64)
+    print("#", held, nodes[0].stat(), flush=True)
+    for extent in range(20, 36):
+        nodes[0].ask(f"verify 1 {extent * EXTENT + 5} 1")
+        nodes[0].ask(f"verify zero {extent * EXTENT + 6} 20")
+    set_budget(nodes[:1], 0)
+
+
+def home_moves(nodes):
+    nodes[0].ask(f"fill 1 {40 * EXTENT} {EXTENT}")
+    before = large(nodes[0])
+    nodes[0].ask("rehome 1 40 1 2")
+    assert large(nodes[0]) == (before[0] - 2048, before[1], before[2] + 1), (before, large(nodes[0]))
+    stay_split(nodes, 40)
+
+
+def can_be_off(nodes):
+    set_large(nodes, False)
+    before = large(nodes[0])
+    small = nodes[0].ask(f"time write {2 * EXTENT} {44 * EXTENT}")
+    assert large(nodes[0]) == before, (before, large(nodes[0]))
+    set_large(nodes, True)
+    print("# first touch:", small, "as large pages:", nodes[0].ask(f"time write {2 * EXTENT} {46 * EXTENT}"), flush=True)
+    assert large(nodes[0])[1:] == (before[1] + 2, before[2]), (before, large(nodes[0]))
+
+
+def split_under_fire(nodes):
+    """All nodes count in pages of all extents of another object, which are large at first."""
+    share(nodes, 32, mem=2)
+    nodes[0].ask("fill 1")
+    before = large(nodes[0])
+    assert before[0] == 16 * 2048, before
+    together(nodes, "mix 3000 1", 240)
+    sums = [node.ask("sums", 120) for node in nodes]
+    assert len(set(sums)) == 1 and int(sums[0]) > 500 * len(nodes), sums
+    print("#", before, large(nodes[0]), nodes[0].stat(), flush=True)
+    assert large(nodes[0]) == (0, before[1], before[2] + 16), large(nodes[0])
+    for name in ("threads", "locked", "random"):
+        together(nodes, f"test {name} 100 1", 120)
+
+
+def killed_with_large_pages(nodes):
+    share(nodes, 16, mem=3)
+    nodes[0].ask("fill 1")
+    nodes[1].tell("fill 2 0 1024")
+    end(nodes)
+
+
+def set_large(nodes, yes):
+    for node in nodes:
+        node.host.run(f"echo {'Y' if yes else 'N'} >/sys/module/dvmm_dsm/parameters/large_pages")
+
+
+def larges(tap, bed):
+    nodes = up(bed.hosts)
+    set_large(nodes, True)
+    share(nodes, 96)
+    for title, act in (
+            ("first_touch_comes_as_a_large_page", first_touch_is_large),
+            ("first_read_comes_as_a_large_page", read_is_large_too),
+            ("large_page_is_split_for_a_reader", reader_splits),
+            ("large_page_is_split_for_a_writer", writer_splits),
+            ("untouched_part_of_a_large_page_is_not_sent", zero_stays_off_the_wire),
+            ("pinned_large_page_is_waited_for", pins_are_waited_for),
+            ("large_pages_are_split_for_room", room_is_made),
+            ("home_of_a_large_page_moves", home_moves),
+            ("large_pages_can_be_off", can_be_off),
+            ("large_pages_are_split_under_load", split_under_fire),
+            ("killed_program_leaves_no_large_page", killed_with_large_pages)):
+        with tap.case(title):
+            act(nodes)
 
 
 # Memory that is larger than a node may hold
@@ -368,8 +539,8 @@ def host_killed(bed):
 def main(kernel="6.1", hosts="2", what="all"):
     tap = Tap()
     with Testbed(hosts=int(hosts), kernel=kernel, cpus=1, mem="1G") as bed:
-        if what == "homes":
-            homes(tap, bed)
+        if what in ("homes", "large"):
+            (homes if what == "homes" else larges)(tap, bed)
             tap.end()
             return
         if what == "pooled":
@@ -391,6 +562,7 @@ def main(kernel="6.1", hosts="2", what="all"):
             alone(bed)
         hammers(tap, bed)
         homes(tap, bed)
+        larges(tap, bed)
         pooled(tap, bed)
         seen(tap, bed)
         for title, act in (

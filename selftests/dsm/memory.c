@@ -25,6 +25,7 @@
  *   direct PATH PAGES            O_DIRECT write from and read into the memory
  *   remap | protect              munmap and mmap again is the kernel's; mprotect
  *   top                          the pages that nodes fight over, hottest first
+ *   large                        KiB of the memory that are mapped as 2 MiB
  *   info | stat | kill           SIGUSR1 kills the VM too
  */
 #define _GNU_SOURCE
@@ -129,6 +130,23 @@ static int do_vm(char **words)
 	return ok();
 }
 
+#define LARGE (2UL << 20)
+
+/* Aligned as a VMM does it, for large pages. */
+static void *make_anon(uint64_t bytes)
+{
+	uint8_t *room = mmap(NULL, bytes + LARGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t skip = -(uintptr_t)room % LARGE;
+
+	if (room == MAP_FAILED)
+		return room;
+	if (skip)
+		munmap(room, skip);
+	munmap(room + skip + bytes, LARGE - skip);
+	return room + skip;
+}
+
 static void *make_memory(uint64_t bytes, const char *kind)
 {
 	int fd;
@@ -143,8 +161,10 @@ static void *make_memory(uint64_t bytes, const char *kind)
 		close(fd);
 		return base;
 	}
+	if (strcmp(kind, "huge"))
+		return make_anon(bytes);
 	return mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | (strcmp(kind, "huge") ? 0 : MAP_HUGETLB), -1, 0);
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 }
 
 /* To each page of this memory, by do_churn(). */
@@ -606,6 +626,28 @@ static int do_top(char **words)
 	return 0;
 }
 
+static int do_large(char **words)
+{
+	unsigned long start, end, kib, sum = 0;
+	FILE *file = fopen("/proc/self/smaps", "r");
+	char line[256];
+	int ours = 0;
+
+	(void)words;
+	if (!file)
+		return failed("smaps");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			ours = start >= (uintptr_t)memory.base &&
+			       end <= (uintptr_t)memory.base + memory.bytes;
+		if (ours && sscanf(line, "FilePmdMapped: %lu kB", &kib) == 1)
+			sum += kib;
+	}
+	fclose(file);
+	printf("ok: %lu\n", sum);
+	return 0;
+}
+
 static int do_kill(char **words)
 {
 	(void)words;
@@ -645,6 +687,7 @@ static void command(char *line)
 		{ "churn", do_churn, 3 }, { "sum", do_sum, 1 },
 		{ "direct", do_direct, 3 }, { "protect", do_protect, 1 }, { "info", do_info, 1 },
 		{ "stat", do_stat, 1 }, { "top", do_top, 1 }, { "kill", do_kill, 1 },
+		{ "large", do_large, 1 },
 		{ "rehome", do_rehome, 5 }, { "roam", do_roam, 3 }, { "roamed", do_roamed, 1 },
 		{ "mix", do_mix, 3 }, { "sums", do_sums, 1 },
 	};

@@ -17,6 +17,7 @@ from testbed import Testbed  # noqa: E402
 from testbed.figures import figure, raw_read_bandwidth, raw_read_latency, raw_round_trip  # noqa: E402
 
 ROUNDS, PAGES, TOUCHED = 5, 400, 4000
+LARGE_PAGES, LARGE_START = 3 * 512, 80 * 512
 
 
 def microseconds(node, what, pages, start=""):
@@ -31,6 +32,18 @@ def metadata(node, pages):
 
 def set_window(node, pages):
     node.host.run(f"echo {pages} > /sys/module/dvmm_dsm/parameters/prefetch_window")
+
+
+def set_large(node, yes):
+    node.host.run(f"echo {'Y' if yes else 'N'} > /sys/module/dvmm_dsm/parameters/large_pages")
+
+
+def touch_large(node, i):
+    """First touch of extents that come as large pages, as microseconds() has it of single ones."""
+    set_large(node, True)
+    us = microseconds(node, "write", LARGE_PAGES, LARGE_START + i * LARGE_PAGES)
+    set_large(node, False)
+    return us
 
 
 def sequential(node, window, start):
@@ -54,11 +67,12 @@ def wire_bytes(node, what, pages, start):
 
 
 def measure(bed, a, b):
-    times = {name: [] for name in ("touch", "shmem", "readmiss", "tail", "upgrade", "read4k", "rawtail", "rtt",
+    times = {name: [] for name in ("touch", "large", "shmem", "readmiss", "tail", "upgrade", "read4k", "rawtail", "rtt",
                                    "alone", "ahead", "bandwidth", "missbytes")}
     for i in range(ROUNDS):
         start = 30000 + 4 * i * PAGES
         times["touch"].append(microseconds(a, "touch", TOUCHED))
+        times["large"].append(touch_large(a, i))
         times["shmem"].append(microseconds(a, "shmem", TOUCHED))
         a.ask(f"time write {4 * PAGES} {start}")
         times["ahead"].append(sequential(b, 32, start + PAGES))
@@ -77,13 +91,17 @@ def measure(bed, a, b):
 def main(kernel="6.1"):
     with Testbed(hosts=2, kernel=kernel, cpus=1, mem="1G") as bed:
         a, b = up(bed.hosts)
+        set_large(a, True)
         share([a, b], 256)
+        set_large(a, False)
         us = measure(bed, a, b)
-        home, other = metadata(a, ROUNDS * (4 * PAGES + TOUCHED)), metadata(b, 4 * ROUNDS * PAGES)
+        home, other = metadata(a, ROUNDS * (4 * PAGES + TOUCHED + LARGE_PAGES)), metadata(b, 4 * ROUNDS * PAGES)
         set_window(b, 32)
         zero = wire_bytes(b, "write", PAGES, 50000)
         said = ", ".join(f"{name} {value:.1f}" for name, value in us.items())
     figure("local_fault_over_shmem", us["touch"] / us["shmem"], said)
+    figure("large_pages_on_over_off", us["touch"] / us["large"],
+           f"first touch by a program: {us['touch']:.2f} us a page, as part of 2 MiB {us['large']:.2f}")
     figure("read_miss_home_over_raw_read4k", us["readmiss"] / us["read4k"], "medians; raw: ib_read_lat -e")
     figure("read_miss_tail_over_raw_tail", us["tail"] / us["readmiss"] / (us["rawtail"] / us["read4k"]),
            f"p99 over p50; raw: {us['rawtail'] / us['read4k']:.2f}")

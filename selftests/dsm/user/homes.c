@@ -2,7 +2,7 @@
 /* selftests/dsm/user/homes.c - dsm/ as it is, four nodes as four processes that
  * fight over pages while their homes move all the time. No addition may be lost.
  *
- *   homes RUNS [SEED]    prints TAP
+ *   homes RUNS [SEED [STYLE]]    prints TAP; STYLE: 1..5, only that one
  *
  * Messages travel by sockets, are late by chance, and pages overtake them. Faults
  * are function calls here (access_page()); who holds the page lock uses the page.
@@ -18,10 +18,15 @@
 #define VM_ID 0x10001
 #define EXTENT 512
 #define HOT_OF_EXTENT 12
-#define NR_HOT (HOT_OF_EXTENT * NR_NODES)
+#define NR_HOT (HOT_OF_EXTENT * NR_EXTENTS) /* most; those of the style are used */
+#define HOT_OF_GROUP (HOT_OF_EXTENT * NR_NODES)
 #define NR_THREADS 4
-#define NR_STYLES 4
-#define NR_EXTENTS NR_NODES
+#define NR_STYLES 5
+#define NR_GROUPS 6 /* of extents, used one after the other where blocks are tested */
+#define NR_EXTENTS (NR_NODES * NR_GROUPS)
+#define GROUP_MS 100
+#define APART_MS 60
+#define PIN_US 3000
 #define MSG_ROOM (DVMM_MSG_MAX + 64)
 #define LATE_US 400
 #define SLOW_US 6000
@@ -36,13 +41,16 @@ struct style {
 	bool evicts; /* all nodes put pages away */
 	bool only_reads; /* nearly: home gets copies of what others read */
 	bool is_short; /* of memory, every now and then */
+	bool is_large; /* who touches an extent first gets a block, which is mapped */
 };
 
 /* Shared by all processes of a run. */
 struct shared {
 	int arrived[8]; /* at barriers */
 	int stop; /* the load */
-	long checked, accesses, moves, busy, copies, refused;
+	int group; /* of extents, for the load */
+	int apart; /* each node keeps to what has its home there */
+	long checked, accesses, moves, busy, copies, refused, blocks, splits, mapped, pins;
 };
 
 static const struct style *style;
@@ -87,9 +95,11 @@ int shim_reserve(int nr)
 	return style->is_short ? 2 : nr;
 }
 
+static __thread bool fills; /* 512 pages, one after the other */
+
 void shim_dawdle(void)
 {
-	if (!(chance() % 64))
+	if (!(chance() % (fills ? 4096 : 64)))
 		usleep(chance() % SLOW_US);
 }
 
@@ -393,9 +403,72 @@ int fault_wait(const struct page_ref *ref)
 	return 0;
 }
 
+/* ---- blocks: what this node has mapped, by extent ---- */
+
+static struct {
+	pthread_mutex_t lock; /* as that of the page table; held while it is used */
+	struct page *head; /* a reference; NULL: not mapped */
+} mapped[NR_EXTENTS];
+
+/* Also of a part. */
+void shim_unmap(pgoff_t index, pgoff_t nr)
+{
+	pgoff_t i;
+
+	for (i = index / EXTENT; i <= (index + nr - 1) / EXTENT; i++) {
+		pthread_mutex_lock(&mapped[i].lock);
+		if (mapped[i].head)
+			put_page(mapped[i].head);
+		mapped[i].head = NULL;
+		pthread_mutex_unlock(&mapped[i].lock);
+	}
+}
+
+/* The folio lock is held. */
+static void map_block(u64 index, struct page *frame)
+{
+	pthread_mutex_lock(&mapped[index / EXTENT].lock);
+	if (!mapped[index / EXTENT].head) {
+		get_page(frame);
+		mapped[index / EXTENT].head = compound_head(frame);
+	}
+	pthread_mutex_unlock(&mapped[index / EXTENT].lock);
+}
+
+/* The page has left its block, or never had one: the kernel must not map that again. */
+static void must_not_be_mapped(u64 index)
+{
+	pthread_mutex_lock(&mapped[index / EXTENT].lock);
+	if (mapped[index / EXTENT].head)
+		die("page %llu has a frame of its own, and a block that is mapped", index);
+	pthread_mutex_unlock(&mapped[index / EXTENT].lock);
+}
+
 static u64 index_of(int hot)
 {
 	return hot / HOT_OF_EXTENT * EXTENT + hot % HOT_OF_EXTENT;
+}
+
+/* As lock_frame() and give_frame() of fault.c. False: not now. */
+static bool use_frame(struct page_ref *ref, u8 want, void (*use)(u64 *words, int nr), int nr)
+{
+	struct page *frame = ref->page->frame;
+
+	if (!block_has(ref->page)) {
+		must_not_be_mapped(ref->index);
+	} else {
+		lock_page(frame);
+		if (!block_is_whole(ref->page)) {
+			unlock_page(frame);
+			return false;
+		}
+		map_block(ref->index, frame);
+	}
+	page_used(ref->page, want == PROTO_WRITE);
+	use((u64 *)frame->data, nr);
+	if (block_has(ref->page))
+		unlock_page(frame);
+	return true;
 }
 
 /* Does @use with the page while nobody else can. False: the VM is dead. */
@@ -407,14 +480,19 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 	if (page_get(mem, index, GFP_KERNEL, &op.ref))
 		die("no memory");
 	evict_wait_for_room(vm);
+	if (style->is_large) {
+		fills = true;
+		block_make(mem, index);
+		fills = false;
+	}
 	for (;;) {
 		page_lock(&op.ref);
 		err = act_access(&op, want);
-		if (!err) {
-			page_used(op.ref.page, want == PROTO_WRITE);
-			use((u64 *)op.ref.page->frame->data, nr);
-		}
+		if (!err && !use_frame(&op.ref, want, use, nr))
+			err = -EBUSY;
 		page_unlock(&op.ref);
+		if (err == -EBUSY && !block_settle(mem, index))
+			continue;
 		if (err == -ENOMEM && !fetch_reserve(&op))
 			continue;
 		fetch_unreserve(&op);
@@ -431,8 +509,42 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 
 static void use_add(u64 *words, int hot)
 {
-	words[self]++;
-	added[hot]++; /* under the page lock */
+	__atomic_add_fetch(&words[self], 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&added[hot], 1, __ATOMIC_SEQ_CST);
+}
+
+/* As a CPU does: dsm/ does not hear of it. */
+static void add_by_mapping(int hot)
+{
+	u64 index = index_of(hot);
+	struct page *head;
+
+	pthread_mutex_lock(&mapped[index / EXTENT].lock);
+	head = mapped[index / EXTENT].head;
+	if (head) {
+		use_add((u64 *)head[index % EXTENT].data, hot);
+		__atomic_add_fetch(&shared->mapped, 1, __ATOMIC_SEQ_CST);
+	}
+	pthread_mutex_unlock(&mapped[index / EXTENT].lock);
+}
+
+/* As a device does. */
+static void add_by_pin(int hot)
+{
+	u64 index = index_of(hot);
+	struct page *head;
+
+	pthread_mutex_lock(&mapped[index / EXTENT].lock);
+	head = mapped[index / EXTENT].head;
+	if (head)
+		get_page(head);
+	pthread_mutex_unlock(&mapped[index / EXTENT].lock);
+	if (!head)
+		return;
+	usleep(chance() % PIN_US);
+	use_add((u64 *)head[index % EXTENT].data, hot);
+	put_page(head);
+	__atomic_add_fetch(&shared->pins, 1, __ATOMIC_SEQ_CST);
 }
 
 /* Additions of others that were seen stay. */
@@ -458,7 +570,7 @@ static bool may_evict(const struct page_ref *ref)
 {
 	u8 state = ref->page->node.state;
 
-	if (!ref->page->frame || state == PROTO_I || proto_is_transient(state))
+	if (!ref->page->frame || state == PROTO_I || proto_is_transient(state) || block_has(ref->page))
 		return false;
 	return !ref->home || state == PROTO_E ||
 	       (state == PROTO_S && ref->home->home.sharers != 1ULL << self);
@@ -473,6 +585,8 @@ static void evict_page(u64 index)
 	page_lock(&op.ref);
 	if (may_evict(&op.ref))
 		act_evict(&op);
+	else if (block_has(op.ref.page) && !(chance() % 8))
+		block_split_later(&op.ref);
 	page_unlock(&op.ref);
 }
 
@@ -483,8 +597,14 @@ static void *load(void *arg)
 
 	(void)arg;
 	while (!READ_ONCE(shared->stop)) {
-		hot = chance() % NR_HOT;
-		if (style->evicts && !(chance() % 8))
+		hot = chance() % HOT_OF_GROUP + READ_ONCE(shared->group) * HOT_OF_GROUP;
+		if (READ_ONCE(shared->apart) && home_of(mem, index_of(hot)) != self)
+			continue;
+		if (style->is_large && !(chance() % 64))
+			add_by_pin(hot);
+		else if (style->is_large && chance() % 4)
+			add_by_mapping(hot);
+		else if (style->evicts && !(chance() % 8))
 			evict_page(index_of(hot));
 		else if (chance() % (style->only_reads ? 32 : 2))
 			access_page(index_of(hot), PROTO_READ, use_read, hot);
@@ -524,7 +644,12 @@ static void make_vm(struct dvmm_stats *stats)
 {
 	struct mem_config config = { .home_policy = DVMM_HOME_INTERLEAVE,
 				     .bytes = NR_EXTENTS * EXTENT * PAGE_SIZE };
-	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: rehome_init() ?: serve_init();
+	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: block_init() ?:
+		  rehome_init() ?: serve_init();
+	int i;
+
+	for (i = 0; i < NR_EXTENTS; i++)
+		pthread_mutex_init(&mapped[i].lock, NULL);
 
 	if (err)
 		die("init: %d", err);
@@ -551,12 +676,16 @@ static void *roam(void *arg)
 	while (!READ_ONCE(shared->stop)) {
 		struct dvmm_mem_rehome rehome = {
 			.mem_id = 1,
-			.extent = chance() % NR_EXTENTS,
+			.extent = chance() % NR_NODES + READ_ONCE(shared->group) * NR_NODES,
 			.nr_extents = 1,
 			.node_id = 1 + chance() % NR_NODES,
 			.from_node = DVMM_ANY_NODE,
 		};
 
+		if (READ_ONCE(shared->apart)) {
+			usleep(1000);
+			continue;
+		}
 		err = dsm_rehome(vm, &rehome);
 		if (err && err != -EBUSY)
 			die("rehome: %d", err);
@@ -587,7 +716,7 @@ static void check_all(void)
 {
 	int hot;
 
-	for (hot = 0; hot < NR_HOT; hot++) {
+	for (hot = 0; hot < (READ_ONCE(shared->group) + 1) * HOT_OF_GROUP; hot++) {
 		if (!access_page(index_of(hot), chance() % 2 ? PROTO_READ : PROTO_WRITE, use_check, hot))
 			die("the VM is dead");
 		__atomic_add_fetch(&shared->checked, 1, __ATOMIC_SEQ_CST);
@@ -619,6 +748,10 @@ static void node(void)
 	__atomic_add_fetch(&shared->refused, atomic_read(&vm->stats->value[DVMM_STAT_VM_requests_refused]),
 			   __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&shared->copies, atomic_read(&vm->stats->value[DVMM_STAT_VM_pulls_copies]),
+			   __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&shared->blocks, atomic_read(&vm->stats->value[DVMM_STAT_VM_large_pages]),
+			   __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&shared->splits, atomic_read(&vm->stats->value[DVMM_STAT_VM_large_pages_split]),
 			   __ATOMIC_SEQ_CST);
 	dsm_vm_destroy(vm);
 	meet(7, NR_NODES);
@@ -665,6 +798,20 @@ static pid_t start_node(int n)
 	_exit(1);
 }
 
+/* Of every other group nodes touch the same pages at once: blocks are begun in vain. */
+static void use_groups(void)
+{
+	int group;
+
+	for (group = 0; group < NR_GROUPS; group++) {
+		WRITE_ONCE(shared->apart, group % 2);
+		WRITE_ONCE(shared->group, group);
+		usleep(APART_MS * 1000);
+		WRITE_ONCE(shared->apart, 0);
+		usleep(GROUP_MS * 1000);
+	}
+}
+
 static bool run(void)
 {
 	pid_t pid[NR_NODES + 1];
@@ -679,7 +826,10 @@ static bool run(void)
 	close_sockets(0);
 	for (n = 0; READ_ONCE(shared->arrived[2]) < NR_NODES && n < 20000; n++)
 		usleep(500);
-	usleep(500000 + chance() % 500000);
+	if (style->is_large)
+		use_groups();
+	else
+		usleep(500000 + chance() % 500000);
 	WRITE_ONCE(shared->stop, 1);
 	for (n = 1; n <= NR_NODES; n++) {
 		waitpid(pid[n], &status, 0);
@@ -694,6 +844,7 @@ static bool run(void)
 static bool runs(const struct style *like, int nr, unsigned int first)
 {
 	long checked = 0, accesses = 0, moves = 0, busy = 0, copies = 0, refused = 0;
+	long blocks = 0, splits = 0, by_mapping = 0, pins = 0;
 
 	style = like;
 	for (seed = first; seed < first + nr; seed++) {
@@ -707,9 +858,18 @@ static bool runs(const struct style *like, int nr, unsigned int first)
 		busy += shared->busy;
 		copies += shared->copies;
 		refused += shared->refused;
+		blocks += shared->blocks;
+		splits += shared->splits;
+		by_mapping += shared->mapped;
+		pins += shared->pins;
 	}
 	printf("# %s: %ld accesses, %ld pages checked, %ld moves of homes, %ld put off, %ld copies pulled by homes, %ld requests sent back\n",
 	       like->name, accesses, checked, moves, busy, copies, refused);
+	if (like->is_large)
+		printf("# %ld blocks, %ld split; %ld additions by mapping, %ld by a pin\n", blocks,
+		       splits, by_mapping, pins);
+	if (like->is_large && (!blocks || !splits || !by_mapping || !pins))
+		return false;
 	return checked && moves && (copies || !like->only_reads) && !refused == !like->is_short;
 }
 
@@ -720,14 +880,19 @@ int main(int argc, char **argv)
 		{ "homes move while all nodes write and put pages away", .evicts = true },
 		{ "homes move while nearly all read", .only_reads = true },
 		{ "homes move while all are short of memory", .evicts = true, .is_short = true },
+		{ "blocks are split while all nodes write", .evicts = true, .is_large = true },
 	};
 	int nr = argc > 1 ? atoi(argv[1]) : 5, i, bad = 0;
 	unsigned int first = argc > 2 ? atoi(argv[2]) : 1;
+	int only = argc > 3 ? atoi(argv[3]) : 0;
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (i = 0; i < NR_STYLES; i++) {
-		bool good = runs(&styles[i], nr, first);
+		bool good;
 
+		if (only && i + 1 != only)
+			continue;
+		good = runs(&styles[i], nr, first);
 		printf("%sok %d - %s\n", good ? "" : "not ", i + 1, styles[i].name);
 		bad += !good;
 	}

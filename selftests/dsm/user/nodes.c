@@ -2,7 +2,7 @@
 /* selftests/dsm/user/nodes.c - dsm/ as it is, three nodes as three processes that
  * fight over pages; one is killed, the others must agree and go on.
  *
- *   nodes RUNS [SEED]    prints TAP
+ *   nodes RUNS [SEED [STYLE]]    prints TAP; STYLE: 1..6, only that one
  *
  * Messages travel by sockets, are late by chance, and pages overtake them. Faults
  * are function calls here (access_page()); who holds the page lock uses the page.
@@ -18,9 +18,12 @@
 #define VM_ID 0x10001
 #define EXTENT 512
 #define HOT_OF_EXTENT 12
-#define NR_HOT (HOT_OF_EXTENT * NR_NODES)
+#define HOT_OF_GROUP (HOT_OF_EXTENT * NR_NODES)
+#define NR_GROUPS 8 /* of extents, used one after the other where blocks are tested */
+#define GROUP_MS 20
+#define NR_HOT (HOT_OF_GROUP * NR_GROUPS) /* most; those of the style are used */
 #define NR_THREADS 4
-#define NR_STYLES 5
+#define NR_STYLES 6
 #define LATE_US 400
 #define SLOW_US 6000
 #define VERY_LATE_US 20000
@@ -36,6 +39,7 @@ struct style {
 	bool evicts; /* all nodes put pages away */
 	bool twice; /* then the other node but the origin is lost as well */
 	bool is_short; /* of memory, every now and then */
+	bool is_large; /* each node has touched what has its home there, in blocks */
 };
 
 /* Shared by all processes of a run. */
@@ -44,7 +48,8 @@ struct shared {
 	int stop; /* the load */
 	u32 epoch[NR_NODES + 1]; /* by node: that it works in */
 	int lost[NR_HOT]; /* page: found lost by its home */
-	long checked, pages_lost, accesses, refused;
+	int nr_groups; /* of extents, that the load uses */
+	long checked, pages_lost, accesses, refused, blocks, splits;
 };
 
 static const struct style *style;
@@ -89,9 +94,11 @@ int shim_reserve(int nr)
 	return style->is_short ? 2 : nr;
 }
 
+static __thread bool fills; /* 512 pages, one after the other */
+
 void shim_dawdle(void)
 {
-	if (!(chance() % 64))
+	if (!(chance() % (fills ? 65536 : 64)))
 		usleep(chance() % SLOW_US);
 }
 
@@ -433,6 +440,22 @@ void found_lost(const struct page_ref *ref)
 		WRITE_ONCE(shared->lost[hot_of(ref->index)], 1);
 }
 
+/* As lock_frame() of fault.c. False: not now. */
+static bool use_frame(struct page_ref *ref, u8 want, void (*use)(u64 *words, int nr), int nr)
+{
+	struct page *frame = ref->page->frame;
+	bool usable;
+
+	lock_page(frame);
+	usable = !block_has(ref->page) || block_is_whole(ref->page);
+	if (usable) {
+		page_used(ref->page, want == PROTO_WRITE);
+		use((u64 *)frame->data, nr);
+	}
+	unlock_page(frame);
+	return usable;
+}
+
 /* Does @use with the page while nobody else can. False: the VM is dead, or the page lost. */
 static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int nr)
 {
@@ -445,11 +468,14 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 	while (!is_lost(index)) {
 		page_lock(&op.ref);
 		err = act_access(&op, want);
-		if (!err) {
-			page_used(op.ref.page, want == PROTO_WRITE);
-			use((u64 *)op.ref.page->frame->data, nr);
-		}
+		if (!err && !use_frame(&op.ref, want, use, nr))
+			err = -EBUSY;
 		page_unlock(&op.ref);
+		if (err == -EBUSY) {
+			if (block_settle(mem, index))
+				fault_wait(&op.ref);
+			continue;
+		}
 		if (!err) {
 			fetch_unreserve(&op);
 			return true;
@@ -488,7 +514,7 @@ static bool may_evict(const struct page_ref *ref)
 {
 	u8 state = ref->page->node.state;
 
-	if (!ref->page->frame || state == PROTO_I || proto_is_transient(state))
+	if (!ref->page->frame || state == PROTO_I || proto_is_transient(state) || block_has(ref->page))
 		return false;
 	return !ref->home || state == PROTO_E ||
 	       (state == PROTO_S && ref->home->home.sharers != 1ULL << self);
@@ -514,7 +540,7 @@ static void *load(void *arg)
 
 	(void)arg;
 	while (!READ_ONCE(shared->stop)) {
-		hot = chance() % NR_HOT;
+		hot = chance() % (HOT_OF_GROUP * READ_ONCE(shared->nr_groups));
 		if (reads && hot / HOT_OF_EXTENT == self - 1)
 			continue;
 		if (style->evicts && !(chance() % 8))
@@ -559,9 +585,9 @@ static void make_vm(struct dvmm_stats *stats)
 {
 	struct mem_config config = {
 		.home_policy = DVMM_HOME_INTERLEAVE,
-		.bytes = NR_NODES * EXTENT * PAGE_SIZE,
+		.bytes = NR_GROUPS * NR_NODES * EXTENT * PAGE_SIZE,
 	};
-	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: serve_init();
+	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: block_init() ?: serve_init();
 
 	if (err)
 		die("init: %d", err);
@@ -579,12 +605,25 @@ static void make_vm(struct dvmm_stats *stats)
 	mem = mem_find(vm, 1);
 }
 
+/* One write of each is told to the rules. */
+static void make_blocks(void)
+{
+	int extent;
+
+	for (extent = self - 1; extent < NR_GROUPS * NR_NODES; extent += NR_NODES) {
+		fills = true;
+		block_make(mem, extent * EXTENT);
+		fills = false;
+		access_page(extent * EXTENT, PROTO_WRITE, use_add, extent * HOT_OF_EXTENT);
+	}
+}
+
 static void mark_lost(void)
 {
 	struct page_ref ref;
 	int hot;
 
-	for (hot = 0; hot < NR_HOT; hot++) {
+	for (hot = 0; hot < HOT_OF_GROUP * shared->nr_groups; hot++) {
 		if (page_get(mem, index_of(hot), GFP_KERNEL, &ref))
 			die("no memory");
 		page_lock(&ref);
@@ -602,7 +641,7 @@ static void check_all(void)
 {
 	int hot;
 
-	for (hot = 0; hot < NR_HOT; hot++) {
+	for (hot = 0; hot < HOT_OF_GROUP * shared->nr_groups; hot++) {
 		if (shared->lost[hot])
 			continue;
 		if (!access_page(index_of(hot), chance() % 2 ? PROTO_READ : PROTO_WRITE, use_check, hot))
@@ -620,8 +659,10 @@ static void node(void)
 
 	make_vm((struct dvmm_stats *)stats_room);
 	if (style->only_reads && self == 1) /* what nobody has touched would be lost with its home */
-		for (i = 0; i < NR_HOT; i++)
+		for (i = 0; i < HOT_OF_GROUP; i++)
 			access_page(index_of(i), PROTO_WRITE, use_add, i);
+	if (style->is_large)
+		make_blocks();
 	meet(2, NR_NODES);
 	for (i = 0; i < NR_THREADS; i++)
 		pthread_create(&thread[i], NULL, load, NULL);
@@ -642,6 +683,10 @@ static void node(void)
 	__atomic_add_fetch(&shared->refused, atomic_read(&vm->stats->value[DVMM_STAT_VM_requests_refused]),
 			   __ATOMIC_SEQ_CST);
 	meet(5, nr_left);
+	__atomic_add_fetch(&shared->blocks, atomic_read(&vm->stats->value[DVMM_STAT_VM_large_pages]),
+			   __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&shared->splits, atomic_read(&vm->stats->value[DVMM_STAT_VM_large_pages_split]),
+			   __ATOMIC_SEQ_CST);
 	dsm_vm_destroy(vm);
 	meet(6, nr_left);
 	_exit(0);
@@ -687,14 +732,27 @@ static pid_t start_node(int n)
 	_exit(1);
 }
 
+/* The load reaches blocks that nobody else has touched before, in and after the loss. */
+static void *add_groups(void *arg)
+{
+	(void)arg;
+	while (READ_ONCE(shared->nr_groups) < NR_GROUPS && !READ_ONCE(shared->stop)) {
+		usleep(GROUP_MS * 1000);
+		__atomic_add_fetch(&shared->nr_groups, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
 static bool run(void)
 {
 	pid_t pid[NR_NODES + 1];
 	bool good = true;
 	int n, status, other = 0;
+	pthread_t groups;
 
 	fflush(stdout);
 	memset(shared, 0, sizeof(*shared));
+	shared->nr_groups = 1;
 	/* Home asks the sharer of the lowest number to send the page. */
 	victim = style->only_reads ? NR_NODES : 2 + seed % 2;
 	make_sockets();
@@ -703,6 +761,8 @@ static bool run(void)
 	close_sockets(0);
 	for (n = 0; READ_ONCE(shared->arrived[2]) < NR_NODES && n < 20000; n++)
 		usleep(500);
+	if (style->is_large)
+		pthread_create(&groups, NULL, add_groups, NULL);
 	usleep(20000 + chance() % 100000);
 	kill(pid[victim], SIGKILL);
 	if (style->twice) {
@@ -713,6 +773,8 @@ static bool run(void)
 	}
 	usleep(100000 + chance() % 100000);
 	WRITE_ONCE(shared->stop, 1);
+	if (style->is_large)
+		pthread_join(groups, NULL);
 	for (n = 1; n <= NR_NODES; n++) {
 		waitpid(pid[n], &status, 0);
 		if (n != victim && n != other && status) {
@@ -725,7 +787,7 @@ static bool run(void)
 
 static bool runs(const struct style *like, int nr, unsigned int first)
 {
-	long lost = 0, checked = 0, accesses = 0, refused = 0;
+	long lost = 0, checked = 0, accesses = 0, refused = 0, blocks = 0, splits = 0;
 
 	style = like;
 	for (seed = first; seed < first + nr; seed++) {
@@ -737,9 +799,15 @@ static bool runs(const struct style *like, int nr, unsigned int first)
 		checked += shared->checked;
 		accesses += shared->accesses;
 		refused += shared->refused;
+		blocks += shared->blocks;
+		splits += shared->splits;
 	}
 	printf("# %s: %ld accesses, %ld pages checked, %ld lost, %ld requests sent back\n", like->name,
 	       accesses, checked, lost, refused);
+	if (like->is_large)
+		printf("# %ld blocks, %ld split\n", blocks, splits);
+	if (like->is_large && (!blocks || !splits))
+		return false;
 	return checked && (like->only_reads || lost) && !refused == !like->is_short;
 }
 
@@ -751,14 +819,19 @@ int main(int argc, char **argv)
 		{ "a node is lost while all put pages away", .evicts = true },
 		{ "one node is lost after the other", .twice = true },
 		{ "a node is lost while all are short of memory", .evicts = true, .is_short = true },
+		{ "a node is lost while blocks are split", .is_large = true },
 	};
 	int nr = argc > 1 ? atoi(argv[1]) : 5, i, bad = 0;
 	unsigned int first = argc > 2 ? atoi(argv[2]) : 1;
+	int only = argc > 3 ? atoi(argv[3]) : 0;
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (i = 0; i < NR_STYLES; i++) {
-		bool good = runs(&styles[i], nr, first);
+		bool good;
 
+		if (only && i + 1 != only)
+			continue;
+		good = runs(&styles[i], nr, first);
 		printf("%sok %d - %s\n", good ? "" : "not ", i + 1, styles[i].name);
 		bad += !good;
 	}

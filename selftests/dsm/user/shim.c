@@ -243,12 +243,37 @@ struct page *alloc_page(gfp_t gfp)
 	return page;
 }
 
+struct folio *folio_alloc(gfp_t gfp, unsigned int order)
+{
+	struct page *page = kcalloc(1 << order, sizeof(*page), gfp);
+	u8 *data;
+	int i;
+
+	if (!page)
+		return NULL;
+	page->count = 1;
+	mutex_init(&page->lock);
+	data = calloc(1 << order, PAGE_SIZE);
+	for (i = 0; i < 1 << order; i++) {
+		page[i].head = page;
+		page[i].data = data + i * PAGE_SIZE;
+	}
+	return (struct folio *)page;
+}
+
 void put_page(struct page *page)
 {
+	page = compound_head(page);
 	if (__atomic_sub_fetch(&page->count, 1, __ATOMIC_SEQ_CST))
 		return;
+	assert(!page->mapping || !page->head);
 	free(page->data);
 	free(page);
+}
+
+__attribute__((weak)) void shim_unmap(pgoff_t index, pgoff_t nr)
+{
+	(void)index, (void)nr;
 }
 
 /* ---- xarray ---- */

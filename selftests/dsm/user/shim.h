@@ -154,6 +154,7 @@ typedef atomic_t refcount_t;
 #define atomic_dec_and_test(at) (!__atomic_sub_fetch(&(at)->value, 1, __ATOMIC_SEQ_CST))
 #define atomic_xchg(at, n) __atomic_exchange_n(&(at)->value, n, __ATOMIC_SEQ_CST)
 #define atomic_xchg_acquire(at, n) __atomic_exchange_n(&(at)->value, n, __ATOMIC_ACQUIRE)
+#define atomic_set(at, n) __atomic_store_n(&(at)->value, n, __ATOMIC_SEQ_CST)
 #define atomic_set_release(at, n) __atomic_store_n(&(at)->value, n, __ATOMIC_RELEASE)
 #define atomic_long_read(at) atomic_read(at)
 #define atomic_long_set(at, n) __atomic_store_n(&(at)->value, n, __ATOMIC_SEQ_CST)
@@ -284,6 +285,11 @@ void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
 #define __GFP_NOFAIL 8
 #define __GFP_HARDWALL 0
 #define __GFP_HIGHMEM 0
+#define __GFP_ZERO 0
+#define __GFP_NOMEMALLOC 0
+#define __GFP_RECLAIM GFP_KERNEL
+#define GFP_HIGHUSER (GFP_KERNEL | GFP_NOWAIT)
+#define IS_ENABLED(option) 1
 /* False: there is none. What must not wait for memory here is a mistake that ends the program. */
 bool shim_has_memory(gfp_t gfp);
 bool shim_is_short(void); /* of memory, now: the program's */
@@ -327,27 +333,40 @@ void mempool_free(void *at, mempool_t *pool);
 #define PAGE_ALIGNED(n) (!((n) & (PAGE_SIZE - 1)))
 struct address_space { int unused; };
 struct page {
-	int count;
+	int count; /* of the head, as the lock */
 	struct mutex lock;
 	struct address_space *mapping;
 	pgoff_t index;
+	unsigned long private;
+	struct page *head; /* NULL: a page of its own */
 	u8 *data;
 };
+#define compound_head(page) ((page)->head ?: (page))
+#define PageCompound(page) (!!(page)->head)
+#define page_private(page) ((page)->private)
+#define set_page_private(page, value) ((void)((page)->private = (value)))
+struct folio { struct page page; };
+struct folio *folio_alloc(gfp_t gfp, unsigned int order);
+#define folio_page(folio, nr) (&(folio)->page + (nr))
+#define kmap_local_page(page) ((void *)(page)->data)
+#define kunmap_local(data) ((void)(data))
+#define copy_highpage(to, from) memcpy((to)->data, (from)->data, PAGE_SIZE)
 struct page *alloc_page(gfp_t gfp);
 void put_page(struct page *page);
-#define get_page(page) ((void)__atomic_add_fetch(&(page)->count, 1, __ATOMIC_SEQ_CST))
-#define page_count(page) __atomic_load_n(&(page)->count, __ATOMIC_SEQ_CST)
+#define get_page(page) ((void)__atomic_add_fetch(&compound_head(page)->count, 1, __ATOMIC_SEQ_CST))
+#define page_count(page) __atomic_load_n(&compound_head(page)->count, __ATOMIC_SEQ_CST)
 #define page_mapcount(page) 0
 #define compat_page_mapcount(page) 0
 #define page_mapped(page) false
 #define clear_highpage(page) memset((page)->data, 0, PAGE_SIZE)
 #define ClearPageDirty(page) ((void)(page))
-#define lock_page(page) pthread_mutex_lock(&(page)->lock.m)
-#define trylock_page(page) (!pthread_mutex_trylock(&(page)->lock.m))
-#define unlock_page(page) pthread_mutex_unlock(&(page)->lock.m)
+#define lock_page(page) pthread_mutex_lock(&compound_head(page)->lock.m)
+#define trylock_page(page) (!pthread_mutex_trylock(&compound_head(page)->lock.m))
+#define unlock_page(page) pthread_mutex_unlock(&compound_head(page)->lock.m)
 #define page_ref_freeze(page, nr) (page_count(page) == (nr))
 #define page_ref_unfreeze(page, nr) ((void)(page))
-#define unmap_mapping_pages(mapping, index, nr, even) ((void)(mapping))
+void shim_unmap(pgoff_t index, pgoff_t nr); /* the program's, if it maps pages */
+#define unmap_mapping_pages(mapping, index, nr, even) shim_unmap(index, ((void)(mapping), nr))
 #define page_folio(page) (page)
 #define folio_mkclean(folio) ((void)(folio))
 
