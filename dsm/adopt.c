@@ -222,7 +222,7 @@ static u64 next_piece(const struct dsm_mem *mem, u64 offset, u64 end)
 {
 	u64 extent = (u64)HOME_EXTENT_PAGES << PAGE_SHIFT, at = offset;
 
-	if (!mem->homes)
+	if (!mem->homes || !block_is_enabled())
 		return end;
 	do {
 		at = ALIGN_DOWN(at, extent) + extent;
@@ -257,6 +257,10 @@ static int replace(const struct part *part)
 			err = map_at(part->mem, start, end - start, part->prot,
 				     part->offset + (start - part->start));
 	}
+	/* One mapping instead of one for each step: a process may not have many. */
+	if (!err && part->end - part->start > ADOPT_STEP)
+		err = map_at(part->mem, part->start, part->end - part->start, part->prot,
+			     part->offset);
 	return err;
 }
 
@@ -297,6 +301,13 @@ static int adopt_part(struct dsm_vm *vm, struct part *part, u64 gpa,
 static int add_segment(const struct part *part, struct dsm_segment *segments,
 		       u32 *nr)
 {
+	struct dsm_segment *last = *nr ? &segments[*nr - 1] : NULL;
+
+	/* One object in several mappings: see map_at(). */
+	if (last && last->mem == part->mem->id && last->offset + last->bytes == part->offset) {
+		last->bytes += part->end - part->start;
+		return 0;
+	}
 	if (*nr == DSM_MAX_SEGMENTS)
 		return -E2BIG;
 	segments[(*nr)++] = (struct dsm_segment){

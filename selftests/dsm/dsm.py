@@ -32,6 +32,13 @@ def adopts(bed, kind):
     end(nodes)
 
 
+def adopts_much(bed):
+    """More than it takes steps for, and than a memslot may have segments."""
+    nodes = up(bed.hosts[:1])
+    nodes[0].ask(f"adopt {1100 * MIB} 0 anon")
+    end(nodes)
+
+
 def refuses(bed):
     nodes = up(bed.hosts[:1])
     bed.hosts[0].run("echo 4 >/proc/sys/vm/nr_hugepages")
@@ -556,6 +563,8 @@ def main(kernel="6.1", hosts="2", what="all"):
         for kind in ("anon", "filled-anon", "filled-memfd"):
             with tap.case(f"adoption_keeps_contents_{kind}"):
                 adopts(bed, kind)
+        with tap.case("much_memory_is_one_piece"):
+            adopts_much(bed)
         with tap.case("unsupported_memory_is_refused"):
             refuses(bed)
         with tap.case("one_node_shares_with_itself"):

@@ -183,6 +183,20 @@ static uint64_t old_word(uint64_t page)
 	return page % 3 ? page * 1000003 : 0;
 }
 
+/* As when a memslot of it changes: it is described, in one piece. */
+static int adopt_again(struct dsm_test_adopt *adopt)
+{
+	uint32_t mem = adopt->out_mem;
+
+	if (ioctl(device, DSM_TEST_ADOPT, adopt))
+		return failed("adopt again");
+	if (adopt->out_nr == 1 && adopt->out_mem == mem)
+		return 0;
+	printf("failed: object %u is %u segments of object %u\n", mem, adopt->out_nr,
+	       adopt->out_mem);
+	return -1;
+}
+
 static int do_adopt(char **words)
 {
 	struct dsm_test_adopt adopt = { .bytes = strtoull(words[1], NULL, 0),
@@ -210,6 +224,8 @@ static int do_adopt(char **words)
 			printf("failed: page %" PRIu64 " lost its contents\n", page);
 			return -1;
 		}
+	if (adopt_again(&adopt))
+		return -1;
 	printf("ok: mem %u segments %u\n", adopt.out_mem, adopt.out_nr);
 	return 0;
 }
