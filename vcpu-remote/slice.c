@@ -62,23 +62,24 @@ void server_exit(struct server *server)
 	}
 }
 
-/* ---- memory of jobs: a receive handler must not wait for any ---- */
-
-static struct job *take_spare(struct server *server)
+/* The first of a list of @server, or NULL. */
+static struct job *take_first(struct server *server, struct list_head *list)
 {
 	struct job *job;
 
 	spin_lock(&server->lock);
-	job = list_first_entry_or_null(&server->spares, struct job, item);
+	job = list_first_entry_or_null(list, struct job, item);
 	if (job)
 		list_del(&job->item);
 	spin_unlock(&server->lock);
 	return job;
 }
 
+/* ---- memory of jobs: a receive handler must not wait for any ---- */
+
 static struct job *job_new(struct server *server, size_t len)
 {
-	struct job *job = take_spare(server);
+	struct job *job = take_first(server, &server->spares);
 
 	if (job)
 		return job;
@@ -308,18 +309,6 @@ static long take_new_vcpu(struct vm *vm)
 	return ret;
 }
 
-static struct job *take_job(struct server *server)
-{
-	struct job *job;
-
-	spin_lock(&server->lock);
-	job = list_first_entry_or_null(&server->jobs, struct job, item);
-	if (job)
-		list_del(&job->item);
-	spin_unlock(&server->lock);
-	return job;
-}
-
 static int begin_serving(struct server *server)
 {
 	int err = 0;
@@ -350,7 +339,7 @@ static long serve_jobs(struct vm *vm, struct vcpu *vcpu, struct server *server,
 		/* A kick's signal must not end the run after the one it was for. */
 		if (signal_pending(current))
 			return -EINTR;
-		job = take_job(server);
+		job = take_first(server, &server->jobs);
 		if (!job && vm_is_dead(vm))
 			return 0;
 		if (job)
@@ -572,7 +561,7 @@ static void refuse_jobs(struct vm *vm, struct server *server)
 {
 	struct job *job;
 
-	while ((job = take_job(server))) {
+	while ((job = take_first(server, &server->jobs))) {
 		job_refuse(vm, job, -EIO);
 		job_free(server, job);
 	}
