@@ -242,6 +242,7 @@ struct completion { bool done; struct wait_queue_head wait; };
 void init_completion(struct completion *completion);
 void complete(struct completion *completion);
 void wait_for_completion(struct completion *completion);
+#define wait_for_completion_killable(completion) (wait_for_completion(completion), 0)
 
 /* ---- work ---- */
 
