@@ -11,7 +11,7 @@ OBJECTS := $(addprefix $(BUILD)/,$(addsuffix .o,$(FILES) $(PLAYED)))
 HEADERS := shim.h played_link.h played_node.h $(wildcard $(TOP)/dsm/*.h $(TOP)/kmod/kmod.h $(TOP)/include/dvmm/*.h)
 # What shim.h stands for.
 NONE := asm/tsc linux/atomic linux/completion linux/delay linux/file linux/fs linux/hash linux/highmem \
-	linux/hrtimer linux/kref linux/math64 linux/mempool linux/mm linux/mm_types linux/module linux/mutex linux/pagemap \
+	linux/hrtimer linux/kref linux/list linux/math64 linux/mempool linux/mm linux/mm_types linux/module linux/mutex linux/pagemap \
 	linux/rcupdate linux/refcount linux/rmap linux/sched linux/shrinker linux/slab linux/string \
 	linux/tracepoint linux/wait linux/workqueue linux/xarray trace/define_trace
 
