@@ -4,7 +4,6 @@
 Each host has one CPU, so two vCPUs on one host share it.
 """
 
-import re
 import sys
 import time
 
