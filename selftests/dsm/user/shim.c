@@ -55,10 +55,10 @@ void wait_for_completion(struct completion *completion)
 #define MAX_RUNNING 4096
 
 static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct work_struct *running[MAX_RUNNING];
+static const void *running[MAX_RUNNING]; /* work, and timers that are set */
 static size_t nr_running;
 
-static bool is_running(const struct work_struct *work)
+static bool is_running(const void *work)
 {
 	size_t i;
 
@@ -66,6 +66,12 @@ static bool is_running(const struct work_struct *work)
 		if (running[i] == work)
 			return true;
 	return false;
+}
+
+static void add_running(const void *work)
+{
+	assert(nr_running < MAX_RUNNING);
+	running[nr_running++] = work;
 }
 
 static void begin_running(struct work_struct *work)
@@ -76,14 +82,13 @@ static void begin_running(struct work_struct *work)
 		usleep(200);
 		pthread_mutex_lock(&running_lock);
 	}
-	assert(nr_running < MAX_RUNNING);
-	running[nr_running++] = work;
+	add_running(work);
 	__atomic_store_n(&work->pending, 0, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&running_lock);
 }
 
 /* The item may be gone: only its address is used. */
-static void end_running(struct work_struct *work)
+static void end_running(const void *work)
 {
 	size_t i;
 
@@ -108,6 +113,7 @@ static void *work_thread(void *arg)
 	usleep(start.delay_us);
 	if (start.timer) {
 		start.timer->function(start.timer);
+		end_running(start.timer);
 		return NULL;
 	}
 	begin_running(start.work);
@@ -137,7 +143,23 @@ void shim_queue(struct work_struct *work, unsigned long delay_ms)
 void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode)
 {
 	(void)mode;
+	pthread_mutex_lock(&running_lock);
+	add_running(timer);
+	pthread_mutex_unlock(&running_lock);
 	start_thread((struct start){ .timer = timer, .delay_us = in / 1000 });
+}
+
+/* It is not stopped but waited for: it is set for some us. */
+void hrtimer_cancel(struct hrtimer *timer)
+{
+	bool busy;
+
+	do {
+		usleep(200);
+		pthread_mutex_lock(&running_lock);
+		busy = is_running(timer);
+		pthread_mutex_unlock(&running_lock);
+	} while (busy);
 }
 
 void flush_work(struct work_struct *work)

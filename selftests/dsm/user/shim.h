@@ -274,9 +274,9 @@ struct hrtimer { enum hrtimer_restart (*function)(struct hrtimer *timer); };
 #define HRTIMER_MODE_REL 0
 #define HRTIMER_MODE_REL_SOFT 0
 #define hrtimer_is_queued(timer) ((void)(timer), false) /* one more does no harm */
-#define hrtimer_cancel(timer) ((void)(timer))
 #define hrtimer_init(timer, clock, mode) ((void)0)
 void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
+void hrtimer_cancel(struct hrtimer *timer);
 
 /* ---- memory ---- */
 
