@@ -52,7 +52,8 @@ def kept(host):
 def story_told(cluster, page):
     for host in cluster.bed.hosts:
         trace.record(host)
-    cluster.bed.hosts[0].run("sleep 3")
+    for host in cluster.bed.hosts:
+        trace.wait_recorded(host, page, 60)
     files = [kept(host) for host in cluster.bed.hosts]
     done = subprocess.run([f"{kernels.TOP}/scripts/page-story", *files, "--page", page], check=False, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -36,6 +36,13 @@ def record(host):
     host.run("scripts/trace-record start")
 
 
+def wait_recorded(host, page, messages, timeout=60):
+    """Until so many messages about the page, as `dvmm mem top` names it, are in the recording."""
+    mem, index = page.split(":")
+    host.run(f"timeout {timeout} sh -c 'until [ $(grep -c \"mem={mem} page={index} \" {TRACING}/instances/dvmm/trace) "
+             f"-ge {messages} ]; do sleep 0.2; done'", timeout + 20)
+
+
 def recorded(host):
     """The recording, as a file of this machine."""
     host.run("scripts/trace-record stop >/out/story.trace", 120)
