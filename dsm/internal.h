@@ -164,6 +164,7 @@ struct dsm_vm {
 	struct work_struct fail_work;
 
 	u64 turn_ticks; /* turn.c; set before the first fault */
+	atomic_t nr_foreseen; /* requests under way that nobody waits for; fetch.c */
 	struct regain regain;
 	struct prefetch prefetch;
 	struct evict evict;
@@ -398,6 +399,11 @@ void rehome_exit(void);
 struct fetch;
 struct op;
 
+/* Requests under way that nobody waits for, of a VM on this node: prefetched, regained,
+ * pulled. Some more, if threads look at once. See "How much is under way" in README.md.
+ */
+#define FORESEEN_MAX 256
+
 #define FETCH_LOCAL_TXN PROTO_TXN_MASK /* for requests that end before the page lock is dropped */
 #define FETCH_PUT_TXN (PROTO_TXN_MASK - 1) /* for Puts: no page answers them, and a page has one at a time */
 
@@ -405,6 +411,7 @@ int fetch_begin(struct op *op, u32 *out_txn); /* -ENOMEM: reserve, without a loc
 int fetch_reserve(struct op *op); /* what act_access() had not at once. May wait for memory. -ENOMEM */
 void fetch_unreserve(struct op *op); /* was not needed */
 struct page *fetch_frame_at_once(struct op *op);
+bool fetch_may_foresee(const struct dsm_vm *vm); /* one more request that nobody waits for */
 void fetch_end(u32 txn);
 struct page *fetch_take_frame(u32 txn); /* the frame reserved for it */
 bool fetch_find(u32 txn, struct dsm_mem **out_mem, u64 *out_index); /* takes a reference */
@@ -438,6 +445,9 @@ int act_populate(struct op *op, struct page *frame); /* as if read first, into @
 int act_leave_block(struct op *op, struct page **spare); /* -EAGAIN: needs a spare frame, -EBUSY: not now, -EIO */
 
 /* ---- evict.c ---- */
+
+/* Of a VM on this node, under way at a time. See "How much is under way" in README.md. */
+#define PUTS_MAX 256L
 
 void evict_init_vm(struct dsm_vm *vm);
 void evict_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
