@@ -22,6 +22,7 @@
 
 #include <linux/completion.h>
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
@@ -98,7 +99,7 @@ struct block;
 
 struct block_list {
 	spinlock_t lock; /* order: page lock -> this */
-	struct block *first; /* lock; to be split, oldest first */
+	struct list_head wanted; /* lock; to be split, oldest first */
 	struct delayed_work work;
 };
 

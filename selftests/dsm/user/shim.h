@@ -242,6 +242,7 @@ struct completion { bool done; struct wait_queue_head wait; };
 void init_completion(struct completion *completion);
 void complete(struct completion *completion);
 void wait_for_completion(struct completion *completion);
+#define wait_for_completion_killable(completion) (wait_for_completion(completion), 0)
 
 /* ---- work ---- */
 
@@ -427,9 +428,30 @@ void shim_dawdle(void);
 	static inline __attribute__((unused)) void trace_##name(proto) { shim_dawdle(); } \
 	struct shim_export
 
-/* ---- others that headers of dsm/ and kmod/ mention ---- */
+/* ---- lists ---- */
 
 struct list_head { struct list_head *next, *prev; };
+#define INIT_LIST_HEAD(head) ((head)->next = (head)->prev = (head))
+#define list_empty(head) (READ_ONCE((head)->next) == (head))
+#define list_first_entry_or_null(head, type, member) \
+	(list_empty(head) ? NULL : container_of((head)->next, type, member))
+#define list_for_each(at, head) for ((at) = (head)->next; (at) != (head); (at) = (at)->next)
+static inline void list_add_tail(struct list_head *item, struct list_head *head)
+{
+	item->next = head;
+	item->prev = head->prev;
+	head->prev->next = item;
+	head->prev = item;
+}
+static inline void list_del_init(struct list_head *item)
+{
+	item->prev->next = item->next;
+	item->next->prev = item->prev;
+	INIT_LIST_HEAD(item);
+}
+
+/* ---- others that headers of dsm/ and kmod/ mention ---- */
+
 struct class;
 struct module;
 struct file_operations;
