@@ -122,6 +122,8 @@ enum loss_phase {
 	LOSS_REBUILDS, /* of the new epoch; accesses still wait */
 };
 
+#define LOSS_TIMEOUT_MS 20000 /* until all agree */
+
 struct loss {
 	spinlock_t lock; /* any context but interrupts */
 	u8 phase; /* enum loss_phase; written by the work alone */
@@ -148,6 +150,7 @@ struct dsm_vm {
 	u8 nr_founders;
 	u8 founder[DVMM_MAX_NODES]; /* homes by the policy are theirs: the nodes it began with */
 	u8 heir[DVMM_MAX_NODES]; /* home.c: who has the homes that this node had first */
+	u64 gone_founders; /* of them: were lost, and may be back; their homes are the origin's */
 	u64 known_nodes; /* loss.lock for writing; have, had or are about to have a part */
 	u64 lost_nodes; /* likewise */
 	u64 nodes; /* likewise; have a part */
@@ -384,6 +387,7 @@ void home_table_free(struct dsm_mem *mem);
 bool home_is_by_policy(const struct dsm_mem *mem, u64 extent); /* as a node that joins finds it */
 bool home_is_orphan(const struct dsm_mem *mem, u64 index);
 void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir);
+int home_return_node(struct dsm_vm *vm, u8 node); /* one that was lost, perhaps, joins: it has no home. -ENOMEM. May sleep */
 int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already. -ENOMEM */
 bool home_next(struct dsm_home *home, struct proto_event *out_ev);
 bool home_is_simple(const struct page_ref *ref); /* a request of ours ends without the wire */
