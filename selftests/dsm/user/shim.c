@@ -55,10 +55,10 @@ void wait_for_completion(struct completion *completion)
 #define MAX_RUNNING 4096
 
 static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
-static const void *running[MAX_RUNNING]; /* work, and timers that are set */
+static struct work_struct *running[MAX_RUNNING];
 static size_t nr_running;
 
-static bool is_running(const void *work)
+static bool is_running(const struct work_struct *work)
 {
 	size_t i;
 
@@ -66,12 +66,6 @@ static bool is_running(const void *work)
 		if (running[i] == work)
 			return true;
 	return false;
-}
-
-static void add_running(const void *work)
-{
-	assert(nr_running < MAX_RUNNING);
-	running[nr_running++] = work;
 }
 
 static void begin_running(struct work_struct *work)
@@ -82,13 +76,14 @@ static void begin_running(struct work_struct *work)
 		usleep(200);
 		pthread_mutex_lock(&running_lock);
 	}
-	add_running(work);
+	assert(nr_running < MAX_RUNNING);
+	running[nr_running++] = work;
 	__atomic_store_n(&work->pending, 0, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&running_lock);
 }
 
 /* The item may be gone: only its address is used. */
-static void end_running(const void *work)
+static void end_running(struct work_struct *work)
 {
 	size_t i;
 
@@ -97,6 +92,14 @@ static void end_running(const void *work)
 		;
 	running[i] = running[--nr_running];
 	pthread_mutex_unlock(&running_lock);
+}
+
+/* Of timers by their address: one may free itself, and its memory. */
+static int *armed_of(const struct hrtimer *timer)
+{
+	static int armed[1009];
+
+	return &armed[(uintptr_t)timer / 16 % 1009];
 }
 
 struct start {
@@ -113,7 +116,7 @@ static void *work_thread(void *arg)
 	usleep(start.delay_us);
 	if (start.timer) {
 		start.timer->function(start.timer);
-		end_running(start.timer);
+		__atomic_fetch_sub(armed_of(start.timer), 1, __ATOMIC_SEQ_CST);
 		return NULL;
 	}
 	begin_running(start.work);
@@ -143,23 +146,14 @@ void shim_queue(struct work_struct *work, unsigned long delay_ms)
 void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode)
 {
 	(void)mode;
-	pthread_mutex_lock(&running_lock);
-	add_running(timer);
-	pthread_mutex_unlock(&running_lock);
+	__atomic_fetch_add(armed_of(timer), 1, __ATOMIC_SEQ_CST);
 	start_thread((struct start){ .timer = timer, .delay_us = in / 1000 });
 }
 
-/* It is not stopped but waited for: it is set for some us. */
 void hrtimer_cancel(struct hrtimer *timer)
 {
-	bool busy;
-
-	do {
+	while (__atomic_load_n(armed_of(timer), __ATOMIC_SEQ_CST))
 		usleep(200);
-		pthread_mutex_lock(&running_lock);
-		busy = is_running(timer);
-		pthread_mutex_unlock(&running_lock);
-	} while (busy);
 }
 
 void flush_work(struct work_struct *work)

@@ -193,10 +193,12 @@ struct mutex { pthread_mutex_t m; };
 #define mutex_destroy(lock) pthread_mutex_destroy(&(lock)->m)
 #ifdef SHIM_PAGE_LOCKS /* of page.c: none are taken but those */
 #define mutex_lock(lock) (pthread_mutex_lock(&(lock)->m), (void)shim_must_not_wait++)
+#define mutex_lock_killable(lock) (mutex_lock(lock), 0)
 #define mutex_unlock(lock) (pthread_mutex_unlock(&(lock)->m), (void)shim_must_not_wait--)
 extern __thread int shim_must_not_wait;
 #else
 #define mutex_lock(lock) pthread_mutex_lock(&(lock)->m)
+#define mutex_lock_killable(lock) (mutex_lock(lock), 0)
 #define mutex_unlock(lock) pthread_mutex_unlock(&(lock)->m)
 #endif
 typedef struct mutex spinlock_t;
@@ -274,9 +276,9 @@ struct hrtimer { enum hrtimer_restart (*function)(struct hrtimer *timer); };
 #define HRTIMER_MODE_REL 0
 #define HRTIMER_MODE_REL_SOFT 0
 #define hrtimer_is_queued(timer) ((void)(timer), false) /* one more does no harm */
+void hrtimer_cancel(struct hrtimer *timer); /* waits until it has run */
 #define hrtimer_init(timer, clock, mode) ((void)0)
 void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
-void hrtimer_cancel(struct hrtimer *timer);
 
 /* ---- memory ---- */
 
