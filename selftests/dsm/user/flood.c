@@ -142,27 +142,7 @@ int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, siz
 	return 0;
 }
 
-/* ---- memfile.c, fault.c, rehome.c, and where threads may be slow ---- */
-
-struct file *memfile_create(struct dsm_mem *m)
-{
-	struct file *file = calloc(1, sizeof(*file));
-
-	file->private_data = m;
-	file->f_mapping = calloc(1, sizeof(*file->f_mapping));
-	mem_get(m);
-	return file;
-}
-
-void fput(struct file *file)
-{
-	struct dsm_mem *m = file->private_data;
-
-	page_free_frames(m);
-	mem_put(m);
-	free(file->f_mapping);
-	free(file);
-}
+/* ---- fault.c, rehome.c, and where threads may be slow ---- */
 
 int fault_wait(const struct page_ref *ref)
 {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* selftests/dsm/user/played_node.c - a process that plays a node, and the parts of dsm/ that
- * meet the kernel's memory management: memfile.c, and who asks evict.c for room.
- */
+/* selftests/dsm/user/played_node.c - a process that plays a node. */
 #include "played_link.h"
 #include "played_node.h"
 
@@ -54,26 +52,6 @@ void node_meet(int *arrived, int nr)
 			node_die("%d of %d come to a meeting", *arrived, nr);
 		usleep(500);
 	}
-}
-
-struct file *memfile_create(struct dsm_mem *m)
-{
-	struct file *file = calloc(1, sizeof(*file));
-
-	file->private_data = m;
-	file->f_mapping = calloc(1, sizeof(*file->f_mapping));
-	mem_get(m);
-	return file;
-}
-
-void fput(struct file *file)
-{
-	struct dsm_mem *m = file->private_data;
-
-	page_free_frames(m);
-	mem_put(m);
-	free(file->f_mapping);
-	free(file);
 }
 
 static bool may_evict(const struct page_ref *ref)
