@@ -47,6 +47,69 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 			     const struct dsm_vm_ops *ops, void *priv);
 
 /**
+ * struct dsm_past - what a node that joins must know of the VM's past
+ * @founders: the nodes it began with: homes by a policy are theirs
+ * @gone_founders: of them: have been lost; theirs are the origin's
+ * @epoch: how many nodes it has lost
+ */
+struct dsm_past {
+	u64 founders;
+	u64 gone_founders;
+	u32 epoch;
+};
+
+/** dsm_vm_comes_late() - on a node that joins a running VM, before anyone uses @vm */
+void dsm_vm_comes_late(struct dsm_vm *vm, const struct dsm_past *past);
+
+/** dsm_vm_get_past() - for that (origin only). Any context */
+void dsm_vm_get_past(const struct dsm_vm *vm, struct dsm_past *out_past);
+
+/**
+ * dsm_vm_expect_node() - @node will perhaps have a part: what it says is no error
+ *
+ * On all nodes of the VM, before dsm_vm_add_node(). Idempotent. May sleep.
+ * Return: 0 or -ENOMEM
+ */
+int dsm_vm_expect_node(struct dsm_vm *vm, u8 node);
+
+/**
+ * dsm_vm_add_node() - @node, which is expected, has a part from now on
+ *
+ * After dsm_vm_settle_nodes() at the origin. It may have had one before it was lost.
+ * May sleep. Return: 0, -ENOMEM, -EIO: dead, -EBUSY: losses are dealt with for too long
+ */
+int dsm_vm_add_node(struct dsm_vm *vm, u8 node);
+
+/**
+ * dsm_vm_keep_homes() - no home moves until dsm_vm_let_homes_go() (origin only)
+ *
+ * A node that is lost meanwhile is dealt with as always, until dsm_vm_settle_nodes().
+ * Killable. Return: 0 or -EINTR
+ */
+int dsm_vm_keep_homes(struct dsm_vm *vm);
+void dsm_vm_let_homes_go(struct dsm_vm *vm);
+
+/**
+ * dsm_vm_settle_nodes() - after dsm_vm_keep_homes(): now the nodes will be told who joins
+ * @epoch: of dsm_vm_get_past()
+ *
+ * Until dsm_vm_let_homes_go() the loss of a node with a part ends the VM: some know of the
+ * new node, some do not. Return: 0; -EAGAIN: a node was lost since, or is being dealt with
+ */
+int dsm_vm_settle_nodes(struct dsm_vm *vm, u32 epoch);
+
+/**
+ * dsm_vm_teach_node() - tell @node, which is about to join, of all memory objects
+ *
+ * Between dsm_vm_keep_homes() and dsm_vm_settle_nodes(), and while no object is made: no
+ * dsm_adopt() runs. May sleep. Return: 0, -ENOTCONN, -ETIMEDOUT, -ENOMEM, or its error
+ */
+int dsm_vm_teach_node(struct dsm_vm *vm, u8 node);
+
+/** dsm_vm_miss_node() - it does not answer: as if its link were lost. Any sleepable context */
+void dsm_vm_miss_node(struct dsm_vm *vm, u8 node);
+
+/**
  * dsm_vm_kill() - no access to its memory succeeds any more
  *
  * Waiting faults end with SIGBUS, mappings are taken away, messages are ignored.

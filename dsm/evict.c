@@ -202,7 +202,7 @@ static void mark(struct page_ref *ref, bool shared_only)
 	/* What nobody has written in it goes then: one after the other. A host that is short
 	 * has no frames for the rest.
 	 */
-	if (block_has(ref->page) && !shared_only && !READ_ONCE(ref->mem->vm->blocks.first))
+	if (block_has(ref->page) && !shared_only && list_empty(&ref->mem->vm->blocks.wanted))
 		block_split_later(ref);
 	else if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
 		 !frame_zap(ref))

@@ -123,6 +123,14 @@ int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move)
 	return err;
 }
 
+int dvmm_vm_join(int control, struct dvmm_vm_join *join)
+{
+	int err = call(control, DVMM_VM_JOIN, join);
+
+	end_string(join->out_reason);
+	return err;
+}
+
 int dvmm_mem_empty(int control, uint32_t vm_id, uint32_t node_id, uint64_t *ret_bytes)
 {
 	struct dvmm_mem_empty empty = { .vm_id = vm_id, .node_id = node_id };

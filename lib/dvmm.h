@@ -110,6 +110,16 @@ int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_b
 int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move);
 
 /**
+ * dvmm_vm_join() - give a node a part in a VM that runs already
+ * @control: of dvmm_control_open()
+ * @join: as for DVMM_VM_JOIN; size is filled in
+ *
+ * Waits until the node's slice is up and knows the VM's memory.
+ * Return: 0; the errors of DVMM_VM_JOIN: the VM goes on as it was
+ */
+int dvmm_vm_join(int control, struct dvmm_vm_join *join);
+
+/**
  * dvmm_mem_empty() - make a node hold no memory of a VM, as far as it comes in 2 s
  * @ret_bytes: what it holds still
  *

@@ -114,6 +114,15 @@ static struct dvmm_vcpu_place *take_places(const struct dvmm_wire_place *wire, u
 	return places;
 }
 
+static struct dsm_past take_past(const struct dvmm_msg_slice_start *start)
+{
+	return (struct dsm_past){
+		.founders = le64_to_cpu(start->founders),
+		.gone_founders = le64_to_cpu(start->gone_founders),
+		.epoch = le32_to_cpu(start->mem_epoch),
+	};
+}
+
 static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *start)
 {
 	struct vm_config config = {
@@ -124,6 +133,7 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 		.homes.policy = le32_to_cpu(start->home_policy),
 		.nr_places = le32_to_cpu(start->nr_places),
 		.budget = le64_to_cpu(start->budget),
+		.past = take_past(start),
 	};
 	struct vm *vm;
 	int err = clock_check_khz(le32_to_cpu(start->tsc_khz));
@@ -156,6 +166,17 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 	return 0;
 }
 
+/* None: the VM starts everywhere. Else its origin is one, and this node joins them. */
+static bool past_is_sound(const struct dvmm_msg_slice_start *start, u8 origin)
+{
+	const struct dsm_past past = take_past(start);
+
+	if (!past.founders)
+		return !past.epoch && !past.gone_founders;
+	return past.founders & BIT_ULL(origin) && !(past.gone_founders & ~past.founders) &&
+	       !(past.gone_founders & BIT_ULL(origin));
+}
+
 static bool start_is_sound(u8 from, u32 id, const struct dvmm_msg_slice_start *start,
 			   size_t len)
 {
@@ -164,10 +185,11 @@ static bool start_is_sound(u8 from, u32 id, const struct dvmm_msg_slice_start *s
 	if (len < sizeof(*start) || id >> 16 != from)
 		return false;
 	nr = le32_to_cpu(start->nr_places);
-	return nr && nr <= DVMM_MAX_VCPUS &&
+	return nr && nr <= DVMM_MAX_PLACES &&
 	       len == sizeof(*start) + nr * sizeof(struct dvmm_wire_place) &&
 	       strnlen((const char *)start->name, DVMM_NAME_SIZE) < DVMM_NAME_SIZE &&
-	       le32_to_cpu(start->home_policy) <= DVMM_HOME_INTERLEAVE;
+	       le32_to_cpu(start->home_policy) <= DVMM_HOME_INTERLEAVE &&
+	       past_is_sound(start, from);
 }
 
 /* The answer comes when a slice process serves: see announce(). */

@@ -339,6 +339,8 @@ struct dvmm_vcpu_get {
  * The guest notices nothing but the time. Interrupts reach it in the meantime; one may
  * come twice. Of a vCPU that the VMM has not created yet the place changes: it costs nothing.
  *
+ * A node that has no part in the VM yet gets one by DVMM_VM_JOIN.
+ *
  * EEXIST: it lives there already. ETIMEDOUT: the VMM does not run it (is the VM
  * paused?). EBUSY: another vCPU of the VM moves, or the VM has not started. ENOTCONN: the
  * node has no part in the VM or there is no link to it. EIO: the VM is dead. Others: that
@@ -357,6 +359,36 @@ struct dvmm_vcpu_move {
 	__u64 out_bytes;
 	__u64 out_downtime_ns;
 	__u64 out_rtt_ns;
+	char out_reason[DVMM_REASON_SIZE];
+};
+
+/**
+ * struct dvmm_vm_join - DVMM_VM_JOIN: a node gets a part in a VM that runs already
+ * @vm_id: of a VM whose origin is this node, else EOPNOTSUPP
+ * @node_id: a node without a part in it. All nodes of the VM need a link to it
+ * @timeout_ms: until its slice must be up; 0 = 10000
+ * @budget: bytes of the node's memory the VM may hold there, or DVMM_BUDGET_*
+ * @out_reason: after a failure: why; the VM then goes on as it was
+ *
+ * The node has no vCPU and is home of no memory at first: see DVMM_VCPU_MOVE, which may
+ * bring one there now, and DVMM_MEM_REHOME. No vCPU stands still meanwhile.
+ *
+ * A node that the VM has lost, and goes on without, may join again.
+ *
+ * EEXIST: it has a part in the VM. EBUSY: the VM does not run yet, a vCPU of it moves, or another node joins it. EAGAIN:
+ * another node of it was lost meanwhile: ask again. ENOTCONN: there is no link to it, or the
+ * VM was started without other nodes. ETIMEDOUT: no slice came up. EINVAL: no node, or
+ * budget. EIO: the VM is dead, or the slice died.
+ * Needs CAP_SYS_ADMIN.
+ */
+struct dvmm_vm_join {
+	__u32 size;
+	__u32 flags;
+	__u32 vm_id;
+	__u32 node_id;
+	__u32 timeout_ms;
+	__u32 reserved;
+	__u64 budget;
 	char out_reason[DVMM_REASON_SIZE];
 };
 
@@ -606,6 +638,7 @@ struct dvmm_event {
 #define DVMM_VM_BUDGET	_IOWR(DVMM_IOC, 0x29, struct dvmm_vm_budget)
 #define DVMM_VCPU_MOVE	_IOWR(DVMM_IOC, 0x2a, struct dvmm_vcpu_move)
 #define DVMM_MEM_EMPTY	_IOWR(DVMM_IOC, 0x2b, struct dvmm_mem_empty)
+#define DVMM_VM_JOIN	_IOWR(DVMM_IOC, 0x2c, struct dvmm_vm_join)
 #define DVMM_SLICE_OPEN	_IOWR(DVMM_IOC, 0x30, struct dvmm_slice_open)
 #define DVMM_SLICE_SERVE _IOW(DVMM_IOC, 0x31, struct dvmm_slice_serve)
 #define DVMM_VCPU_SERVE	_IOW(DVMM_IOC, 0x32, struct dvmm_slice_serve)
