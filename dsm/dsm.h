@@ -47,6 +47,54 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 			     const struct dsm_vm_ops *ops, void *priv);
 
 /**
+ * dsm_vm_comes_late() - on a node that joins a running VM, before anyone uses @vm
+ * @founders: the nodes the VM began with: homes by a policy are theirs, or their heirs'
+ * @epoch: as at the origin, with the founders: dsm_vm_get_founders()
+ */
+void dsm_vm_comes_late(struct dsm_vm *vm, u64 founders, u32 epoch);
+void dsm_vm_get_founders(const struct dsm_vm *vm, u64 *out_founders, u32 *out_epoch);
+
+/**
+ * dsm_vm_expect_node() - @node will perhaps have a part: what it says is no error
+ *
+ * On all nodes of the VM, before dsm_vm_add_node(). Idempotent. May sleep.
+ * Return: 0 or -ENOMEM
+ */
+int dsm_vm_expect_node(struct dsm_vm *vm, u8 node);
+
+/** dsm_vm_add_node() - @node, which is expected, has a part. Any context but interrupts */
+void dsm_vm_add_node(struct dsm_vm *vm, u8 node);
+
+/**
+ * dsm_vm_keep_homes() - no home moves until dsm_vm_let_homes_go() (origin only)
+ *
+ * A node that is lost meanwhile is dealt with as always, until dsm_vm_settle_nodes().
+ * Killable. Return: 0 or -EINTR
+ */
+int dsm_vm_keep_homes(struct dsm_vm *vm);
+void dsm_vm_let_homes_go(struct dsm_vm *vm);
+
+/**
+ * dsm_vm_settle_nodes() - after dsm_vm_keep_homes(): now the nodes will be told who joins
+ * @epoch: of dsm_vm_get_founders()
+ *
+ * Until dsm_vm_let_homes_go() the loss of a node with a part ends the VM: some know of the
+ * new node, some do not. Return: 0; -EAGAIN: a node was lost since, or is being dealt with
+ */
+int dsm_vm_settle_nodes(struct dsm_vm *vm, u32 epoch);
+
+/**
+ * dsm_vm_teach_node() - tell @node, which is about to join, of all memory objects
+ *
+ * Between dsm_vm_keep_homes() and dsm_vm_settle_nodes(), and while no object is made: no
+ * dsm_adopt() runs. May sleep. Return: 0, -ENOTCONN, -ETIMEDOUT, -ENOMEM, or its error
+ */
+int dsm_vm_teach_node(struct dsm_vm *vm, u8 node);
+
+/** dsm_vm_miss_node() - it does not answer: as if its link were lost. Any sleepable context */
+void dsm_vm_miss_node(struct dsm_vm *vm, u8 node);
+
+/**
  * dsm_vm_kill() - no access to its memory succeeds any more
  *
  * Waiting faults end with SIGBUS, mappings are taken away, messages are ignored.

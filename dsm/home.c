@@ -28,7 +28,7 @@ static mempool_t *waiting_pool;
 
 static u8 home_by_policy(const struct dsm_vm *vm, u32 policy, u64 extent)
 {
-	return policy == DVMM_HOME_ORIGIN ? vm->origin : vm->node[extent % vm->nr_nodes];
+	return policy == DVMM_HOME_ORIGIN ? vm->origin : vm->founder[extent % vm->nr_founders];
 }
 
 static u8 lookup(const struct dsm_mem *mem, u64 extent)
@@ -61,6 +61,14 @@ struct proto_site home_site(const struct dsm_mem *mem, u64 index)
 		.home = READ_ONCE(mem->vm->heir[first & ~FROZEN]),
 		.frozen = first == (self | FROZEN),
 	};
+}
+
+bool home_is_by_policy(const struct dsm_mem *mem, u64 extent)
+{
+	struct dsm_vm *vm = mem->vm;
+
+	return home_of(mem, extent * HOME_EXTENT_PAGES) ==
+	       READ_ONCE(vm->heir[home_by_policy(vm, mem->home_policy, extent)]);
 }
 
 /* Its directory was lost with its home. */

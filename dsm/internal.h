@@ -141,15 +141,17 @@ struct loss {
 /* ---- vm.c: the memory of one VM on this node ---- */
 
 struct dsm_vm {
+	struct rcu_head rcu; /* not behind its first 4 KiB */
 	u32 id;
 	u8 self;
 	u8 origin;
-	u8 nr_nodes;
-	u8 node[DVMM_MAX_NODES]; /* the set bits of first_nodes */
+	u8 nr_founders;
+	u8 founder[DVMM_MAX_NODES]; /* homes by the policy are theirs: the nodes it began with */
 	u8 heir[DVMM_MAX_NODES]; /* home.c: who has the homes that this node had first */
-	u64 first_nodes;
-	u64 nodes; /* without those that are lost */
-	u32 epoch; /* how many are lost; written by the work of loss alone */
+	u64 known_nodes; /* loss.lock for writing; have, had or are about to have a part */
+	u64 lost_nodes; /* likewise */
+	u64 nodes; /* likewise; have a part */
+	u32 epoch; /* how many were lost; written by the work of loss alone */
 	struct dvmm_stats *stats; /* NULL once it may be gone */
 	const struct dsm_vm_ops *ops;
 	void *priv;
@@ -170,16 +172,16 @@ struct dsm_vm {
 	struct block_list blocks;
 	struct heat *heat;
 
-	struct mutex rehome_lock; /* one extent moves at a time; held over requests; origin */
+	struct mutex rehome_lock; /* one extent moves, or a node joins; held over requests; origin */
+	bool nodes_differ; /* rehome_lock; about a home, or who takes part: no node may be lost now */
 	atomic_t freezes; /* 1: an extent of this node is being frozen */
 	struct wait_queue_head home_quiet; /* a page of a frozen extent is served no more */
 	struct loss loss;
-	struct post_box *post; /* one for each node */
+	struct post_box *post[DVMM_MAX_NODES]; /* of the known nodes */
 
 	struct mutex lock; /* adoption and making of mems; taken under no other */
 	u32 last_mem; /* lock */
 	struct xarray mems; /* id -> struct dsm_mem; changed under lock */
-	struct rcu_head rcu;
 };
 
 struct dsm_vm *vm_find(u32 id); /* vm_enter()ed, or NULL. Any context */
@@ -188,6 +190,7 @@ void vm_leave(struct dsm_vm *vm);
 void vm_get(struct dsm_vm *vm);
 void vm_put(struct dsm_vm *vm);
 __printf(3, 4) void vm_fail(struct dsm_vm *vm, int error, const char *fmt, ...);
+void vm_set_founders(struct dsm_vm *vm, u64 nodes); /* before anyone uses it */
 void vm_each(void (*act)(struct dsm_vm *vm, void *arg), void *arg); /* that does not end. Must not sleep */
 
 static inline bool vm_is_dead(const struct dsm_vm *vm)
@@ -200,10 +203,10 @@ static inline bool vm_has_node(const struct dsm_vm *vm, u8 node)
 	return node < DVMM_MAX_NODES && READ_ONCE(vm->nodes) >> node & 1;
 }
 
-/* Or is it lost by now? */
+/* Or is it lost by now, or about to join? */
 static inline bool vm_had_node(const struct dsm_vm *vm, u8 node)
 {
-	return node < DVMM_MAX_NODES && vm->first_nodes >> node & 1;
+	return node < DVMM_MAX_NODES && READ_ONCE(vm->known_nodes) >> node & 1;
 }
 
 static inline bool vm_is_idle(const struct dsm_vm *vm)
@@ -378,6 +381,7 @@ void home_table_by_ranges(const struct dsm_vm *vm, u8 *table, u64 bytes, u64 gpa
 			  const struct dsm_homes *homes);
 int home_set(struct dsm_mem *mem, u64 extent, u8 node, bool frozen); /* -ENOMEM. May sleep */
 void home_table_free(struct dsm_mem *mem);
+bool home_is_by_policy(const struct dsm_mem *mem, u64 extent); /* as a node that joins finds it */
 bool home_is_orphan(const struct dsm_mem *mem, u64 index);
 void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir);
 int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already. -ENOMEM */
@@ -390,6 +394,7 @@ void home_exit(void);
 /* ---- rehome.c: an extent gets another home ---- */
 
 int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len);
+int rehome_tell(struct dsm_mem *mem, u64 extent, u8 node); /* where it is now. May sleep */
 int rehome_init(void);
 void rehome_exit(void);
 
@@ -527,8 +532,10 @@ struct post_box;
 
 void post(struct dsm_vm *vm, u8 node, const struct dvmm_msg_mem *msg, bool can_wait); /* Process context */
 void post_flush(struct dsm_vm *vm); /* all that was posted is with the link then. Process context */
+int post_open(struct dsm_vm *vm, u8 node); /* before it becomes known. -ENOMEM */
 int post_init_vm(struct dsm_vm *vm); /* when its nodes are known */
 void post_end_vm(struct dsm_vm *vm); /* nobody is in the vm */
+void post_free_vm(struct dsm_vm *vm);
 
 /* ---- serve.c: what comes from other nodes ---- */
 
@@ -536,6 +543,8 @@ void serve_send(struct dsm_mem *mem, u64 index, u8 node, const struct proto_even
 void serve_send_page(struct dsm_mem *mem, u8 node, const struct proto_event *ev, struct page *frame);
 void serve_sent(struct dsm_vm *vm, u8 node, int err); /* what sending returned, and what follows from it */
 int serve_announce(struct dsm_mem *mem); /* waits for all nodes */
+int serve_announce_to(struct dsm_mem *mem, u8 node); /* -E2BIG: its homes are told one by one */
+int serve_announce_bare(struct dsm_mem *mem, u8 node); /* as if all homes were by the policy */
 int serve_init(void);
 void serve_exit(void);
 

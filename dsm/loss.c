@@ -53,16 +53,17 @@ static bool note(struct dsm_vm *vm, u8 node)
 	return alone;
 }
 
-static bool homes_move(struct dsm_vm *vm)
+/* Because homes move, or a node joins. Origin. */
+static bool nodes_differ(struct dsm_vm *vm)
 {
 	/* Either this sees the move, or loss_is_near() what note() has noted. */
 	smp_mb();
-	return vm->self == vm->origin && mutex_is_locked(&vm->rehome_lock);
+	return READ_ONCE(vm->nodes_differ);
 }
 
 bool loss_is_near(struct dsm_vm *vm)
 {
-	/* Pairs with homes_move(): rehome_lock was taken before. */
+	/* Pairs with nodes_differ(), which was set before. */
 	smp_mb();
 	return READ_ONCE(vm->loss.seen) || loss_is_dealt_with(vm);
 }
@@ -75,8 +76,8 @@ void loss_seen(struct dsm_vm *vm, u8 node)
 		vm_fail(vm, -ESTALE, "lost node %u, the origin", node);
 	else if (needs(vm, node))
 		vm_fail(vm, -ENOTCONN, "lost node %u", node);
-	else if (!note(vm, node) || homes_move(vm))
-		vm_fail(vm, -ENOTCONN, "lost node %u while another loss was dealt with, or homes moved",
+	else if (!note(vm, node) || nodes_differ(vm))
+		vm_fail(vm, -ENOTCONN, "lost node %u while another loss was dealt with, homes moved or a node joined",
 			node);
 	else
 		queue_work(system_unbound_wq, &vm->loss.work);
@@ -191,6 +192,7 @@ static void freeze(struct dsm_vm *vm, u8 lost)
 	loss->lost = lost;
 	loss->seen &= ~bit(lost);
 	WRITE_ONCE(vm->nodes, vm->nodes & ~bit(lost));
+	WRITE_ONCE(vm->lost_nodes, vm->lost_nodes | bit(lost));
 	WRITE_ONCE(loss->phase, LOSS_DRAINS);
 	spin_unlock(&loss->lock);
 	if (vm->ops && vm->ops->node_lost)
@@ -578,7 +580,7 @@ void loss_wake(struct dsm_vm *vm)
 void loss_found(const struct page_ref *ref)
 {
 	struct dsm_vm *vm = ref->mem->vm;
-	u64 lost = vm->first_nodes & ~READ_ONCE(vm->nodes);
+	u64 lost = READ_ONCE(vm->lost_nodes);
 
 	if (!cmpxchg(&vm->loss.found_mem, 0, ref->mem->id))
 		vm->loss.found_index = ref->index;

@@ -20,7 +20,7 @@ struct post_box {
 
 static struct post_box *box_of(struct dsm_vm *vm, u8 node)
 {
-	return &vm->post[hweight64(vm->first_nodes & (BIT_ULL(node) - 1))];
+	return READ_ONCE(vm->post[node]);
 }
 
 /* box->lock held: who takes it next knows that all this is with the link. */
@@ -86,10 +86,10 @@ void post(struct dsm_vm *vm, u8 node, const struct dvmm_msg_mem *msg, bool can_w
 
 void post_flush(struct dsm_vm *vm)
 {
-	int i;
+	u64 nodes = READ_ONCE(vm->known_nodes);
 
-	for (i = 0; i < vm->nr_nodes; i++)
-		serve_sent(vm, vm->node[i], flush(&vm->post[i]));
+	for (; nodes; nodes &= nodes - 1)
+		serve_sent(vm, __ffs64(nodes), flush(box_of(vm, __ffs64(nodes))));
 }
 
 /* ---- life ---- */
@@ -103,22 +103,45 @@ static void init_box(struct post_box *box, struct dsm_vm *vm, u8 node)
 	box->timer.function = on_timer;
 }
 
+int post_open(struct dsm_vm *vm, u8 node)
+{
+	struct post_box *box;
+
+	if (vm->post[node])
+		return 0;
+	box = kzalloc(sizeof(*box), GFP_KERNEL);
+	if (!box)
+		return -ENOMEM;
+	init_box(box, vm, node);
+	/* Two may want to; the first has it. Pairs with box_of(). */
+	if (cmpxchg(&vm->post[node], NULL, box))
+		kfree(box);
+	return 0;
+}
+
 int post_init_vm(struct dsm_vm *vm)
 {
-	int i;
+	u64 nodes = vm->known_nodes;
+	int err = 0;
 
-	vm->post = kcalloc(vm->nr_nodes, sizeof(*vm->post), GFP_KERNEL);
-	if (!vm->post)
-		return -ENOMEM;
-	for (i = 0; i < vm->nr_nodes; i++)
-		init_box(&vm->post[i], vm, vm->node[i]);
-	return 0;
+	for (; nodes && !err; nodes &= nodes - 1)
+		err = post_open(vm, __ffs64(nodes));
+	return err;
 }
 
 void post_end_vm(struct dsm_vm *vm)
 {
 	int i;
 
-	for (i = 0; i < vm->nr_nodes; i++)
-		hrtimer_cancel(&vm->post[i].timer);
+	for (i = 0; i < DVMM_MAX_NODES; i++)
+		if (vm->post[i])
+			hrtimer_cancel(&vm->post[i]->timer);
+}
+
+void post_free_vm(struct dsm_vm *vm)
+{
+	int i;
+
+	for (i = 0; i < DVMM_MAX_NODES; i++)
+		kfree(vm->post[i]);
 }

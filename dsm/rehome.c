@@ -456,14 +456,20 @@ static int learn_at(const struct extent *extent, u8 node, u8 home)
 
 static int tell_all(const struct extent *extent, u8 from, u8 to)
 {
-	struct dsm_vm *vm = vm_of(extent);
-	int i, err = 0;
+	u64 others = READ_ONCE(vm_of(extent)->nodes) & ~(BIT_ULL(from) | BIT_ULL(to));
+	int err = 0;
 
-	for (i = 0; i < vm->nr_nodes && !err; i++)
-		if (vm->node[i] != from && vm->node[i] != to && vm_has_node(vm, vm->node[i]))
-			err = learn_at(extent, vm->node[i], to);
+	for (; others && !err; others &= others - 1)
+		err = learn_at(extent, __ffs64(others), to);
 	err = err ?: learn_at(extent, from, to);
 	return err ?: learn_at(extent, to, to);
+}
+
+int rehome_tell(struct dsm_mem *mem, u64 extent_nr, u8 node)
+{
+	const struct extent extent = { .mem = mem, .nr = extent_nr };
+
+	return request(&extent, node, DVMM_MSG_MEM_HOME, home_now(&extent), NULL, NULL);
 }
 
 /* Without an answer of the new home nobody knows what it has. */
@@ -524,8 +530,10 @@ static void move_work(struct work_struct *work)
 	struct dsm_vm *vm = vm_of(&move->extent);
 
 	mutex_lock(&vm->rehome_lock);
+	WRITE_ONCE(vm->nodes_differ, true);
 	move->err = loss_is_near(vm) ? -EBUSY :
 				       move_extent(&move->extent, move->to, &move->entries);
+	WRITE_ONCE(vm->nodes_differ, false);
 	mutex_unlock(&vm->rehome_lock);
 	vm_get(vm);
 	mem_put(move->extent.mem);

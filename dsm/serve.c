@@ -94,41 +94,70 @@ static int announce_to(struct dsm_mem *mem, u8 node, const struct dvmm_wire_home
 static int announce(struct dsm_mem *mem, const struct dvmm_wire_home_run *runs, u32 nr_runs)
 {
 	struct dsm_vm *vm = mem->vm;
-	int i, err;
+	u64 others = READ_ONCE(vm->nodes) & ~BIT_ULL(vm->self);
+	u8 node;
+	int err;
 
-	for (i = 0; i < vm->nr_nodes; i++) {
-		if (vm->node[i] == vm->self || !vm_has_node(vm, vm->node[i]))
-			continue;
-		err = announce_to(mem, vm->node[i], runs, nr_runs);
+	for (; others; others &= others - 1) {
+		node = __ffs64(others);
+		err = announce_to(mem, node, runs, nr_runs);
 		if (err == -ENOTCONN)
-			loss_seen(vm, vm->node[i]);
+			loss_seen(vm, node);
 		if (err == -ENOTCONN && !vm_is_dead(vm))
 			continue;
 		if (err) {
 			pr_err("dvmm-dsm: vm %x: node %u does not take memory object %u: error %d\n",
-			       vm->id, vm->node[i], mem->id, err);
+			       vm->id, node, mem->id, err);
 			return err;
 		}
 	}
 	return 0;
 }
 
-int serve_announce(struct dsm_mem *mem)
+/* Of a mem whose homes are not those of the policy; or ERR_PTR. */
+static struct dvmm_wire_home_run *runs_of(const struct dsm_mem *mem, u32 *out_nr)
+{
+	struct dvmm_wire_home_run *runs;
+
+	runs = kvmalloc_array(DVMM_MAX_HOME_RUNS, sizeof(*runs), GFP_KERNEL);
+	if (!runs)
+		return ERR_PTR(-ENOMEM);
+	*out_nr = pack_runs(mem, runs);
+	if (*out_nr <= DVMM_MAX_HOME_RUNS)
+		return runs;
+	kvfree(runs);
+	return ERR_PTR(-E2BIG);
+}
+
+/* To @node, or to all. */
+static int announce_homes(struct dsm_mem *mem, u8 node)
 {
 	struct dvmm_wire_home_run *runs;
 	u32 nr_runs;
-	int err = -E2BIG;
+	int err;
 
-	if (!mem->homes)
-		return announce(mem, NULL, 0);
-	runs = kvmalloc_array(DVMM_MAX_HOME_RUNS, sizeof(*runs), GFP_KERNEL);
-	if (!runs)
-		return -ENOMEM;
-	nr_runs = pack_runs(mem, runs);
-	if (nr_runs <= DVMM_MAX_HOME_RUNS)
-		err = announce(mem, runs, nr_runs);
+	runs = runs_of(mem, &nr_runs);
+	if (IS_ERR(runs))
+		return PTR_ERR(runs);
+	err = node == DVMM_NO_NODE ? announce(mem, runs, nr_runs) :
+				     announce_to(mem, node, runs, nr_runs);
 	kvfree(runs);
 	return err;
+}
+
+int serve_announce(struct dsm_mem *mem)
+{
+	return mem->homes ? announce_homes(mem, DVMM_NO_NODE) : announce(mem, NULL, 0);
+}
+
+int serve_announce_bare(struct dsm_mem *mem, u8 node)
+{
+	return announce_to(mem, node, NULL, 0);
+}
+
+int serve_announce_to(struct dsm_mem *mem, u8 node)
+{
+	return mem->homes ? announce_homes(mem, node) : serve_announce_bare(mem, node);
 }
 
 /* ---- in ---- */

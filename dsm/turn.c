@@ -32,14 +32,13 @@ static u64 ticks_to_us(u64 ticks)
 /* The origin decides, when it makes its first object. */
 void turn_decide(struct dsm_vm *vm)
 {
+	u64 others = READ_ONCE(vm->nodes) & ~(1ULL << vm->self);
 	u64 rtt_us = 0;
-	int i;
 
 	if (vm->turn_ticks)
 		return;
-	for (i = 0; i < vm->nr_nodes; i++)
-		if (vm->node[i] != vm->self)
-			rtt_us = max(rtt_us, dvmm_link_rtt_ns(vm->node[i]) / 1000);
+	for (; others; others &= others - 1)
+		rtt_us = max(rtt_us, dvmm_link_rtt_ns(__ffs64(others)) / 1000);
 	vm->turn_ticks = us_to_ticks(clamp_t(u64, rtt_us * TURN_ROUND_TRIPS,
 					     TURN_MIN_US, TURN_MAX_US));
 }
@@ -61,13 +60,14 @@ u32 turn_us(const struct dsm_vm *vm)
 /* 0: it is another node's turn. Any context. */
 u32 turn_left_us(const struct dsm_vm *vm)
 {
-	u64 ticks = READ_ONCE(vm->turn_ticks);
+	u64 ticks = READ_ONCE(vm->turn_ticks), nodes = READ_ONCE(vm->nodes);
+	u32 nr_nodes = hweight64(nodes), own = hweight64(nodes & ((1ULL << vm->self) - 1));
 	u64 now = rdtsc();
 	u64 error, into;
 	s64 offset;
 	u64 turn;
 
-	if (!ticks || vm->nr_nodes < 2)
+	if (!ticks || nr_nodes < 2)
 		return 0;
 	if (vm->self != vm->origin) {
 		if (dvmm_link_clock(vm->origin, &offset, &error))
@@ -75,7 +75,7 @@ u32 turn_left_us(const struct dsm_vm *vm)
 		now += offset;
 	}
 	turn = div64_u64_rem(now, ticks, &into);
-	if (vm->node[do_div(turn, vm->nr_nodes)] != vm->self)
+	if (do_div(turn, nr_nodes) != own)
 		return 0;
 	return ticks_to_us(ticks - into) ?: 1;
 }

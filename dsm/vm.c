@@ -98,7 +98,7 @@ static void vm_free(struct kref *ref)
 {
 	struct dsm_vm *vm = container_of(ref, struct dsm_vm, ref);
 
-	kfree(vm->post);
+	post_free_vm(vm);
 	xa_destroy(&vm->mems);
 	heat_free_vm(vm);
 	mutex_destroy(&vm->lock);
@@ -116,15 +116,22 @@ void vm_put(struct dsm_vm *vm)
 	kref_put(&vm->ref, vm_free);
 }
 
-static void vm_list_nodes(struct dsm_vm *vm)
+void vm_set_founders(struct dsm_vm *vm, u64 nodes)
+{
+	vm->nr_founders = 0;
+	for (; nodes; nodes &= nodes - 1)
+		vm->founder[vm->nr_founders++] = __ffs64(nodes);
+}
+
+static void vm_set_nodes(struct dsm_vm *vm, u64 nodes)
 {
 	u8 node;
 
-	for (node = 0; node < DVMM_MAX_NODES; node++) {
+	vm->nodes = nodes;
+	vm->known_nodes = nodes;
+	vm_set_founders(vm, nodes);
+	for (node = 0; node < DVMM_MAX_NODES; node++)
 		vm->heir[node] = node;
-		if (vm_has_node(vm, node))
-			vm->node[vm->nr_nodes++] = node;
-	}
 }
 
 struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
@@ -140,8 +147,6 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	vm->id = vm_id;
 	vm->self = dvmm_node_self();
 	vm->origin = origin;
-	vm->nodes = nodes;
-	vm->first_nodes = nodes;
 	vm->stats = stats;
 	vm->ops = ops;
 	vm->priv = priv;
@@ -158,7 +163,7 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 	evict_init_vm(vm);
 	block_init_vm(vm);
 	loss_init_vm(vm);
-	vm_list_nodes(vm);
+	vm_set_nodes(vm, nodes);
 
 	err = heat_init_vm(vm);
 	if (err)

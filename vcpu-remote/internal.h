@@ -31,6 +31,8 @@ struct records;
 /* Replies of a slice: it may have to wait for memory of other nodes. */
 #define REQUEST_TIMEOUT_MS 60000
 
+#define DVMM_MAX_PLACES (DVMM_MAX_VCPUS + DVMM_MAX_NODES) /* of SLICE_START */
+
 /* A thread of a slice that does jobs in the kernel. */
 struct server {
 	spinlock_t lock;
@@ -92,6 +94,9 @@ struct vm {
 	u8 origin;
 	u64 nodes; /* lock for writing; bit n = node n has a part */
 	u64 lost_nodes; /* lock for writing; had a part, and the VM goes on without */
+	u64 expected_nodes; /* lock for writing; join, or have tried to */
+	bool is_spanning; /* began with other nodes */
+	bool is_joining; /* slice: only the origin knows this node yet */
 	u8 uuid[DVMM_UUID_SIZE];
 	char name[DVMM_NAME_SIZE];
 	struct dsm_homes homes; /* origin: homes.range is kvmalloc'ed */
@@ -107,10 +112,11 @@ struct vm {
 	struct mutex slots_lock;
 	struct xarray slots; /* slots_lock; slot -> struct slot */
 	void *routes; /* slots_lock; routes the slices have, see vmfile.c */
+	struct list_head setups; /* slots_lock; see setup.c */
 	u32 nr_routes; /* slots_lock */
 	u32 nr_ioapic_pins; /* slots_lock; of the split irqchip */
 
-	atomic_t moves; /* origin: 1: a vCPU moves, or a node is emptied; see move_begin() */
+	atomic_t moves; /* origin: 1: a vCPU moves, a node joins or is emptied; see move_begin() */
 	struct mutex drain_lock; /* slice: innermost but for vm->irq's */
 	u64 budget_before; /* drain_lock; of this node, before drain.c took it; else 0 */
 	struct kvm_msrs *msrs; /* state.c: those of a vCPU here; one at a time moves */
@@ -141,6 +147,7 @@ struct slot {
 	u64 gpa;
 	u64 bytes;
 	unsigned long hva;
+	u32 flags;
 	u32 nr_segments;
 	struct dsm_segment segments[];
 };
@@ -166,6 +173,8 @@ struct vm_config {
 	u32 nr_places;
 	struct dvmm_vcpu_place *places; /* kvmalloc'ed; the VM takes it over on success */
 	u64 budget; /* of this node */
+	u64 founders; /* 0, or this node joins a VM that those began, */
+	u32 mem_epoch; /* and that has lost so many nodes */
 };
 
 /* homes.c */
@@ -202,11 +211,18 @@ int vm_set_kvm(struct vm *vm, struct file *kvm_file); /* takes the file over */
 struct file *vm_get_kvm(struct vm *vm); /* the real VM with a reference, or NULL */
 void vm_release_kvm(struct vm *vm); /* drops the real files; by a thread of their process */
 void vm_lost_node(u8 node);
+void vm_expect_node(struct vm *vm, u8 node); /* any sleepable context, like the next */
+void vm_add_node(struct vm *vm, u8 node);
+/* for one node that joins and whose slice is not wanted any more */
+void vm_stop_at(struct vm *vm, u8 node, int error, const char *reason);
 __printf(2, 3) void vm_unsupported(struct vm *vm, const char *fmt, ...); /* event and log */
 
 /* origin.c: VMs whose VMM runs here */
 extern const struct dvmm_ioctl origin_ioctls[];
 extern const size_t nr_origin_ioctls;
+/* waits until it serves; @founders: 0, or it joins */
+long origin_request_slice(struct vm *vm, u8 node, u32 timeout_ms, u64 founders, u32 mem_epoch);
+const char *origin_slice_error(long err); /* of that, for people */
 
 /* vcpu.c */
 struct vcpu *vcpu_find(struct vm *vm, u32 id);
@@ -247,6 +263,7 @@ void kvmdev_remove(struct vm *vm);
 
 /* vmfile.c: the VM fd a VMM gets */
 int vmfile_create(struct vm *vm, struct file *real_dev, unsigned long type);
+int vmfile_tell_routes(struct vm *vm, u8 node); /* to one that joins. slots_lock */
 
 /* extension.c: which of KVM's capabilities a spanning VM has */
 long extension_check(struct file *real, unsigned long cap); /* real: device or VM */
@@ -262,6 +279,9 @@ bool memslot_find(struct vm *vm, u32 mem, u64 offset, u64 *out_gpa);
 /* top.c: DVMM_MEM_TOP */
 long mem_top_ioctl(struct file *file, void *arg);
 
+/* origin: the slots it has, to a node that joins. slots_lock */
+int memslot_tell(struct vm *vm, u8 node);
+
 /* ioeventfd.c: doorbells of vCPUs that live elsewhere */
 long ioeventfd_set(struct vm *vm, struct file *real, void __user *user);
 bool ioeventfd_answers(struct vcpu *vcpu); /* the exit in its area; then it may run on */
@@ -276,6 +296,15 @@ int setup_note(struct vcpu *vcpu, unsigned int cmd, u64 arg, const void *bytes, 
 /* tell @node, unless it knows; @real: here, with scratch memory of the VMM's */
 int setup_replay(struct vcpu *vcpu, u8 node, struct file *real, unsigned long scratch);
 void setup_free_all(struct vcpu *vcpu);
+/* The same for VM ioctls. slots_lock */
+int setup_note_vm(struct vm *vm, unsigned int cmd, u64 arg, const void *bytes, size_t len);
+int setup_tell_vm(struct vm *vm, u8 node);
+void setup_free_vm(struct vm *vm);
+
+/* join.c: a node gets a part in a VM that runs */
+long vm_join_ioctl(struct file *file, void *arg);
+int join_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const void *payload,
+		 size_t len); /* may sleep */
 
 /* drain.c: a node shall hold no memory of a VM */
 long mem_empty_ioctl(struct file *file, void *arg);
@@ -285,7 +314,7 @@ void drain_undo(struct vm *vm); /* slice: a vCPU comes here, after all */
 /* move.c: a vCPU goes to another node while the VM runs */
 long vcpu_move_ioctl(struct file *file, void *arg);
 bool move_is_asked(struct vcpu *vcpu);
-int move_begin(struct vm *vm); /* origin: -EBUSY: a vCPU of it moves, or a node is emptied */
+int move_begin(struct vm *vm); /* origin: -EBUSY: a vCPU of it moves, a node joins or is emptied */
 void move_end(struct vm *vm); /* any context */
 void move_now(struct vcpu *vcpu); /* the VMM's thread: if it is asked; vcpu->is_between */
 void move_leave(struct vcpu *vcpu); /* the VMM's thread: after the first run elsewhere has begun */
@@ -335,9 +364,11 @@ int ship_vm_ioctl(struct vm *vm, u8 node, struct shipped *shipped);
 /* an error has killed the VM */
 int ship_vm_ioctl_all(struct vm *vm, const char *name, struct shipped *shipped);
 int ship_vcpu_create(struct vcpu *vcpu, u8 node);
-/* a request with a reply of any kind; no answer in time kills the VM */
+/* a request with a reply of any kind; no answer of a node of the VM in time kills it */
 int ship_request(struct vm *vm, u8 node, const struct dvmm_msg *msg, void *reply,
 		 size_t reply_len, size_t *out_len);
+int ship_memslot(struct vm *vm, u8 node, const struct kvm_userspace_memory_region *region,
+		 const struct dsm_segment *segments, u32 nr);
 int ship_memslot_all(struct vm *vm, const struct kvm_userspace_memory_region *region,
 		     const struct dsm_segment *segments, u32 nr);
 

@@ -48,11 +48,9 @@ static int apic_message(struct vm *vm, u8 from, const struct dvmm_msg_apic *apic
 static int vm_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 		      const void *payload, size_t len)
 {
-	/* It does not know yet, or takes only a link for lost. */
-	if (vm->lost_nodes & BIT_ULL(from))
-		return 0;
+	/* It does not know yet, or takes only a link for lost; or it joins, in vain perhaps. */
 	if (!(vm->nodes & BIT_ULL(from)))
-		return -EPROTO;
+		return (vm->lost_nodes | vm->expected_nodes) & BIT_ULL(from) ? 0 : -EPROTO;
 	switch (le16_to_cpu(hdr->type)) {
 	case DVMM_MSG_VM_STOP:
 		return stop_message(vm, payload, len);
@@ -60,6 +58,8 @@ static int vm_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 		return exit_message(vm, from, payload, len);
 	case DVMM_MSG_APIC:
 		return apic_message(vm, from, payload, len);
+	case DVMM_MSG_VM_JOIN:
+		return join_message(vm, from, hdr, payload, len);
 	case DVMM_MSG_VCPU_FENCE:
 		return move_fence(vm, from, payload, len);
 	default:
@@ -87,7 +87,7 @@ static int known_vm(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload
 	return err;
 }
 
-/* To make a VM takes memory. */
+/* To make a VM, or room for a node, takes memory. */
 static int deferred(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
 {
 	if (le16_to_cpu(hdr->type) == DVMM_MSG_SLICE_START)
@@ -102,7 +102,7 @@ static int message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload,
 {
 	u16 type = le16_to_cpu(hdr->type);
 
-	if (type == DVMM_MSG_SLICE_START)
+	if (type == DVMM_MSG_SLICE_START || type == DVMM_MSG_VM_JOIN)
 		return hdr->req ? dvmm_defer(&service, from, hdr, payload, len) : -EPROTO;
 	if (type == DVMM_MSG_VM_STOP && !vm_is_known(le32_to_cpu(hdr->vm))) {
 		/* It may be about to be made. */
@@ -116,7 +116,7 @@ static const struct dvmm_service service = {
 	.name = "vcpu",
 	.owner = THIS_MODULE,
 	.first_type = DVMM_MSG_SLICE_START,
-	.last_type = DVMM_MSG_SLICE_EMPTY,
+	.last_type = DVMM_MSG_VM_JOIN,
 	.message = message,
 	.deferred = deferred,
 	.link_lost = vm_lost_node,

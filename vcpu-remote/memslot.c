@@ -29,6 +29,7 @@ static int keep_slot(struct vm *vm, const struct kvm_userspace_memory_region *re
 	slot->gpa = region->guest_phys_addr;
 	slot->bytes = region->memory_size;
 	slot->hva = region->userspace_addr;
+	slot->flags = region->flags;
 	slot->nr_segments = nr;
 	memcpy(slot->segments, segments, nr * sizeof(*segments));
 	old = xa_store(&vm->slots, region->slot, slot, GFP_KERNEL);
@@ -84,9 +85,13 @@ bool memslot_find(struct vm *vm, u32 mem, u64 offset, u64 *out_gpa)
 static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_region *region,
 			  struct dsm_segment *segments, u32 *out_nr)
 {
-	int err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
-			    region->guest_phys_addr, &vm->homes, segments, out_nr);
+	int err;
 
+	/* Memory that nobody shares stays as the VMM made it. */
+	if (!vm->is_spanning)
+		return 0;
+	err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,
+			region->guest_phys_addr, &vm->homes, segments, out_nr);
 	if (!err)
 		return ship_memslot_all(vm, region, segments, *out_nr);
 	vm_unsupported(vm, "memory slot %#x of %llu bytes cannot be shared: error %d",
@@ -142,6 +147,33 @@ static long set_slot(struct vm *vm, struct file *real, void __user *user)
 		return -EINVAL;
 	err = ship_memslot_all(vm, &region, NULL, 0);
 	return err ?: set_real(vm, real, &region, NULL, 0, user);
+}
+
+static int tell_slot(struct vm *vm, u8 node, u32 id, const struct slot *slot)
+{
+	const struct kvm_userspace_memory_region region = {
+		.slot = id,
+		.flags = slot->flags,
+		.guest_phys_addr = slot->gpa,
+		.memory_size = slot->bytes,
+	};
+
+	return ship_memslot(vm, node, &region, slot->segments, slot->nr_segments);
+}
+
+int memslot_tell(struct vm *vm, u8 node)
+{
+	struct slot *slot;
+	unsigned long id;
+	int err;
+
+	lockdep_assert_held(&vm->slots_lock);
+	xa_for_each(&vm->slots, id, slot) {
+		err = tell_slot(vm, node, id, slot);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 long memslot_set(struct vm *vm, struct file *real, void __user *user)

@@ -536,7 +536,7 @@ static long check(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 	if (to >= DVMM_MAX_NODES)
 		return fail(args, -EINVAL, "%u is no node", to);
 	if (!(READ_ONCE(vm->nodes) & BIT_ULL(to)))
-		return fail(args, -ENOTCONN, "node %u has no part in the VM: it was started without it", to);
+		return fail(args, -ENOTCONN, "node %u has no part in the VM: it may join it", to);
 	if (to != dvmm_node_self() && !dvmm_link_is_up(to))
 		return fail(args, -ENOTCONN, "there is no link to node %u", to);
 	if (READ_ONCE(vcpu->node) == to)

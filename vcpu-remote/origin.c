@@ -150,36 +150,54 @@ static int vm_fd_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static long request_slice(struct vm *vm, u8 node, u32 timeout_ms)
+static void add_place(struct dvmm_wire_place *places, u32 *nr, u32 vcpu_id, u32 node)
 {
-	size_t tail_len = vm->nr_places * sizeof(struct dvmm_wire_place);
-	struct dvmm_wire_place *places = kvmalloc(tail_len, GFP_KERNEL);
+	places[*nr].vcpu_id = cpu_to_le32(vcpu_id);
+	places[*nr].node_id = cpu_to_le32(node);
+	(*nr)++;
+}
+
+/* All nodes, and where the vCPUs are that are not here; room for DVMM_MAX_PLACES. */
+static u32 pack_places(struct vm *vm, u64 nodes, struct dvmm_wire_place *places)
+{
+	u32 nr = 0, id;
+
+	for (; nodes; nodes &= nodes - 1)
+		add_place(places, &nr, DVMM_NO_VCPU, __ffs64(nodes));
+	for (id = 0; id < DVMM_MAX_VCPUS; id++)
+		if (vm_node_of(vm, id) != vm->origin)
+			add_place(places, &nr, id, vm_node_of(vm, id));
+	return nr;
+}
+
+long origin_request_slice(struct vm *vm, u8 node, u32 timeout_ms, u64 founders, u32 mem_epoch)
+{
+	struct dvmm_wire_place *places = kvmalloc_array(DVMM_MAX_PLACES, sizeof(*places), GFP_KERNEL);
 	struct dvmm_msg_slice_start start = {
 		.guest_tsc_offset = cpu_to_le64(vm->guest_tsc_offset),
 		.home_policy = cpu_to_le32(vm->homes.policy),
-		.nr_places = cpu_to_le32(vm->nr_places),
 		.tsc_khz = cpu_to_le32(tsc_khz),
+		.mem_epoch = cpu_to_le32(mem_epoch),
 		.budget = cpu_to_le64(vm->budget_of[node]),
+		.founders = cpu_to_le64(founders),
 	};
-	const struct dvmm_msg msg = {
+	struct dvmm_msg msg = {
 		.type = DVMM_MSG_SLICE_START,
 		.vm = vm->id,
 		.payload = &start,
 		.len = sizeof(start),
 		.tail = places,
-		.tail_len = tail_len,
 	};
 	long err;
-	u32 i;
+	u32 nr;
 
 	if (!places)
 		return -ENOMEM;
 	memcpy(start.uuid, vm->uuid, sizeof(start.uuid));
 	memcpy(start.name, vm->name, sizeof(start.name));
-	for (i = 0; i < vm->nr_places; i++) {
-		places[i].vcpu_id = cpu_to_le32(vm->places[i].vcpu_id);
-		places[i].node_id = cpu_to_le32(vm->places[i].node_id);
-	}
+	nr = pack_places(vm, READ_ONCE(vm->nodes) | BIT_ULL(node), places);
+	start.nr_places = cpu_to_le32(nr);
+	msg.tail_len = nr * sizeof(*places);
 	err = dvmm_link_request(node, &msg, NULL, 0, NULL, timeout_ms);
 	kvfree(places);
 	return err;
@@ -192,7 +210,7 @@ static u32 ms_until(ktime_t deadline)
 	return left > 0 ? left : 1;
 }
 
-static const char *slice_error(long err)
+const char *origin_slice_error(long err)
 {
 	switch (err) {
 	case -ENOTCONN:
@@ -220,11 +238,11 @@ static long start_vm(struct vm *vm, struct dvmm_vm_start *start)
 
 	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node)) {
-		err = request_slice(vm, node, ms_until(deadline));
+		err = origin_request_slice(vm, node, ms_until(deadline), 0, 0);
 		if (err)
 			snprintf(start->out_reason, sizeof(start->out_reason),
 				 "no slice on node %d: %s (error %ld)", node,
-				 slice_error(err), -err);
+				 origin_slice_error(err), -err);
 	}
 	if (err)
 		vm_die(vm, err, start->out_reason);
@@ -405,6 +423,8 @@ const struct dvmm_ioctl origin_ioctls[] = {
 	{ DVMM_MEM_REHOME, sizeof(struct dvmm_mem_rehome), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,
 	  "DVMM_MEM_REHOME", mem_rehome_ioctl },
 	{ DVMM_MEM_TOP, sizeof(struct dvmm_mem_top), 0, "DVMM_MEM_TOP", mem_top_ioctl },
+	{ DVMM_VM_JOIN, sizeof(struct dvmm_vm_join), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,
+	  "DVMM_VM_JOIN", vm_join_ioctl },
 	{ DVMM_VM_BUDGET, sizeof(struct dvmm_vm_budget), DVMM_IOCTL_ADMIN,
 	  "DVMM_VM_BUDGET", vm_budget_ioctl },
 };

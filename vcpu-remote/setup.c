@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* vcpu-remote/setup.c - what the VMM set up once on a vCPU and nobody can read back:
- * remembered at the origin, and told to each node where the vCPU goes.
+/* vcpu-remote/setup.c - what the VMM set up once, on a vCPU or on the VM, and nobody can read
+ * back: remembered at the origin, and told to each node where the vCPU goes, or that joins.
  */
 #include <linux/file.h>
 #include <linux/kvm_host.h>
@@ -41,20 +41,31 @@ static bool replaces(const struct setup *setup, const struct setup *old)
 		!memcmp(setup->bytes, old->bytes, sizeof(u32)));
 }
 
-static void keep(struct vcpu *vcpu, struct setup *setup)
+static void keep(struct list_head *setups, struct setup *setup)
 {
 	struct setup *old, *next;
 
-	mutex_lock(&vcpu->setup_lock);
-	list_for_each_entry_safe(old, next, &vcpu->setups, item) {
+	list_for_each_entry_safe(old, next, setups, item) {
 		if (!replaces(setup, old))
 			continue;
 		list_del(&old->item);
 		kfree(old);
 	}
-	list_add_tail(&setup->item, &vcpu->setups);
-	vcpu->ready_nodes = BIT_ULL(vcpu->node);
-	mutex_unlock(&vcpu->setup_lock);
+	list_add_tail(&setup->item, setups);
+}
+
+static struct setup *setup_new(unsigned int cmd, u64 arg, const void *bytes, size_t len)
+{
+	struct setup *setup = kzalloc(struct_size(setup, bytes, len), GFP_KERNEL);
+
+	if (!setup)
+		return NULL;
+	setup->cmd = cmd;
+	setup->arg = arg;
+	setup->len = len;
+	if (len)
+		memcpy(setup->bytes, bytes, len);
+	return setup;
 }
 
 int setup_note(struct vcpu *vcpu, unsigned int cmd, u64 arg, const void *bytes, size_t len)
@@ -63,26 +74,29 @@ int setup_note(struct vcpu *vcpu, unsigned int cmd, u64 arg, const void *bytes, 
 
 	if (!setup_is_one(cmd))
 		return 0;
-	setup = kzalloc(struct_size(setup, bytes, len), GFP_KERNEL);
+	setup = setup_new(cmd, arg, bytes, len);
 	if (!setup)
 		return -ENOMEM;
-	setup->cmd = cmd;
-	setup->arg = arg;
-	setup->len = len;
-	if (len)
-		memcpy(setup->bytes, bytes, len);
-	keep(vcpu, setup);
+	mutex_lock(&vcpu->setup_lock);
+	keep(&vcpu->setups, setup);
+	vcpu->ready_nodes = BIT_ULL(vcpu->node);
+	mutex_unlock(&vcpu->setup_lock);
 	return 0;
 }
 
-static long tell(struct vcpu *vcpu, u8 node, const struct setup *setup)
+static struct shipped as_shipped(const struct setup *setup)
 {
-	struct shipped shipped = {
+	return (struct shipped){
 		.cmd = setup->cmd,
 		.arg = setup->arg,
 		.in = setup->bytes,
 		.in_len = setup->len,
 	};
+}
+
+static long tell(struct vcpu *vcpu, u8 node, const struct setup *setup)
+{
+	struct shipped shipped = as_shipped(setup);
 
 	return ship_vcpu_ioctl_to(vcpu, node, &shipped);
 }
@@ -117,10 +131,49 @@ unlock:
 	return err;
 }
 
-void setup_free_all(struct vcpu *vcpu)
+static void free_setups(struct list_head *setups)
 {
 	struct setup *setup, *next;
 
-	list_for_each_entry_safe(setup, next, &vcpu->setups, item)
+	list_for_each_entry_safe(setup, next, setups, item)
 		kfree(setup);
+}
+
+void setup_free_all(struct vcpu *vcpu)
+{
+	free_setups(&vcpu->setups);
+}
+
+/* ---- of the VM ---- */
+
+int setup_note_vm(struct vm *vm, unsigned int cmd, u64 arg, const void *bytes, size_t len)
+{
+	struct setup *setup = setup_new(cmd, arg, bytes, len);
+
+	lockdep_assert_held(&vm->slots_lock);
+	if (!setup)
+		return -ENOMEM;
+	keep(&vm->setups, setup);
+	return 0;
+}
+
+int setup_tell_vm(struct vm *vm, u8 node)
+{
+	struct setup *setup;
+	int err;
+
+	lockdep_assert_held(&vm->slots_lock);
+	list_for_each_entry(setup, &vm->setups, item) {
+		struct shipped shipped = as_shipped(setup);
+
+		err = ship_vm_ioctl(vm, node, &shipped);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void setup_free_vm(struct vm *vm)
+{
+	free_setups(&vm->setups);
 }

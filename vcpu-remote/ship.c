@@ -16,7 +16,7 @@ int ship_request(struct vm *vm, u8 node, const struct dvmm_msg *msg, void *reply
 	err = dvmm_link_request(node, msg, reply, reply_len, out_len,
 				REQUEST_TIMEOUT_MS);
 	/* Nobody knows whether it is done: the nodes may differ from now on. */
-	if (err == -ETIMEDOUT)
+	if (err == -ETIMEDOUT && READ_ONCE(vm->nodes) & BIT_ULL(node))
 		vm_die(vm, err, "a slice does not answer");
 	return err;
 }
@@ -146,9 +146,8 @@ static struct dvmm_wire_segment *wire_segments(const struct dsm_segment *segment
 	return wire;
 }
 
-int ship_memslot_all(struct vm *vm,
-		     const struct kvm_userspace_memory_region *region,
-		     const struct dsm_segment *segments, u32 nr)
+int ship_memslot(struct vm *vm, u8 node, const struct kvm_userspace_memory_region *region,
+		 const struct dsm_segment *segments, u32 nr)
 {
 	const struct dvmm_msg_memslot slot = {
 		.slot = cpu_to_le32(region->slot),
@@ -166,18 +165,28 @@ int ship_memslot_all(struct vm *vm,
 		.tail = wire,
 		.tail_len = nr * sizeof(*wire),
 	};
-	int node, err = 0;
+	int err;
 
 	if (!wire)
 		return -ENOMEM;
+	err = ship_request(vm, node, &msg, NULL, 0, NULL);
+	kfree(wire);
+	return err;
+}
+
+int ship_memslot_all(struct vm *vm,
+		     const struct kvm_userspace_memory_region *region,
+		     const struct dsm_segment *segments, u32 nr)
+{
+	int node, err = 0;
+
 	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node)) {
-		err = ship_request(vm, node, &msg, NULL, 0, NULL);
+		err = ship_memslot(vm, node, region, segments, nr);
 		if (is_dispensable(vm, node, err))
 			err = 0;
 		if (err)
 			die_of_slice(vm, node, "a memslot", err);
 	}
-	kfree(wire);
 	return err;
 }

@@ -124,6 +124,8 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 		.homes.policy = le32_to_cpu(start->home_policy),
 		.nr_places = le32_to_cpu(start->nr_places),
 		.budget = le64_to_cpu(start->budget),
+		.founders = le64_to_cpu(start->founders),
+		.mem_epoch = le32_to_cpu(start->mem_epoch),
 	};
 	struct vm *vm;
 	int err = clock_check_khz(le32_to_cpu(start->tsc_khz));
@@ -156,6 +158,14 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 	return 0;
 }
 
+/* None: the VM starts everywhere. Else its origin is one, and this node joins them. */
+static bool founders_are_sound(u64 founders, u8 origin, u32 mem_epoch)
+{
+	if (!founders)
+		return !mem_epoch;
+	return founders & BIT_ULL(origin) && mem_epoch < DVMM_MAX_NODES;
+}
+
 static bool start_is_sound(u8 from, u32 id, const struct dvmm_msg_slice_start *start,
 			   size_t len)
 {
@@ -164,10 +174,11 @@ static bool start_is_sound(u8 from, u32 id, const struct dvmm_msg_slice_start *s
 	if (len < sizeof(*start) || id >> 16 != from)
 		return false;
 	nr = le32_to_cpu(start->nr_places);
-	return nr && nr <= DVMM_MAX_VCPUS &&
+	return nr && nr <= DVMM_MAX_PLACES &&
 	       len == sizeof(*start) + nr * sizeof(struct dvmm_wire_place) &&
 	       strnlen((const char *)start->name, DVMM_NAME_SIZE) < DVMM_NAME_SIZE &&
-	       le32_to_cpu(start->home_policy) <= DVMM_HOME_INTERLEAVE;
+	       le32_to_cpu(start->home_policy) <= DVMM_HOME_INTERLEAVE &&
+	       founders_are_sound(le64_to_cpu(start->founders), from, le32_to_cpu(start->mem_epoch));
 }
 
 /* The answer comes when a slice process serves: see announce(). */

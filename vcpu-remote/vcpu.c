@@ -18,7 +18,7 @@ struct vcpu *vcpu_find(struct vm *vm, u32 id)
 /* With nodes to go to, the VMM gets fds of ours, and pages of ours to share. */
 static bool is_wrapped(struct vm *vm)
 {
-	return vm_is_origin(vm) && vm_next_node(vm, -1) < DVMM_MAX_NODES;
+	return vm_is_origin(vm) && vm->is_spanning;
 }
 
 static struct vcpu *vcpu_new(struct vm *vm, u32 id, u8 node)

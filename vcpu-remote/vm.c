@@ -112,6 +112,22 @@ static void memory_lost_node(void *priv, u8 node)
 	mutex_unlock(&vm->lock);
 }
 
+void vm_expect_node(struct vm *vm, u8 node)
+{
+	mutex_lock(&vm->lock);
+	WRITE_ONCE(vm->expected_nodes, vm->expected_nodes | BIT_ULL(node));
+	mutex_unlock(&vm->lock);
+}
+
+/* The memory last: once dsm has it, it may also be lost. */
+void vm_add_node(struct vm *vm, u8 node)
+{
+	mutex_lock(&vm->lock);
+	WRITE_ONCE(vm->nodes, vm->nodes | BIT_ULL(node));
+	mutex_unlock(&vm->lock);
+	dsm_vm_add_node(vm->dsm, node);
+}
+
 static void memory_describe(void *priv, u32 mem, u64 offset, char *out_text, size_t room)
 {
 	u64 gpa;
@@ -128,7 +144,7 @@ static const struct dsm_vm_ops memory_ops = {
 	.describe = memory_describe,
 };
 
-static int make_parts(struct vm *vm, u64 budget)
+static int make_parts(struct vm *vm, const struct vm_config *config)
 {
 	int err;
 
@@ -142,7 +158,9 @@ static int make_parts(struct vm *vm, u64 budget)
 		vm->dsm = NULL;
 		goto free_stats;
 	}
-	err = dsm_vm_set_budget(vm->dsm, budget);
+	if (config->founders)
+		dsm_vm_comes_late(vm->dsm, config->founders, config->mem_epoch);
+	err = dsm_vm_set_budget(vm->dsm, config->budget);
 	if (!err)
 		err = add_vcpus(vm);
 	if (err)
@@ -163,6 +181,8 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->id = config->id;
 	vm->origin = config->origin;
 	vm->nodes = nodes_of_places(config);
+	vm->is_spanning = hweight64(vm->nodes) > 1;
+	vm->is_joining = config->founders;
 	memcpy(vm->uuid, config->uuid, sizeof(vm->uuid));
 	strscpy(vm->name, config->name, sizeof(vm->name));
 	vm->homes = config->homes;
@@ -172,6 +192,7 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	mutex_init(&vm->drain_lock);
 	mutex_init(&vm->ioeventfds_lock);
 	INIT_LIST_HEAD(&vm->ioeventfds);
+	INIT_LIST_HEAD(&vm->setups);
 	mutex_init(&vm->lock);
 	xa_init(&vm->slots);
 	xa_init(&vm->vcpus);
@@ -193,7 +214,7 @@ struct vm *vm_new(const struct vm_config *config)
 	if (err)
 		goto free_node_of;
 	init_fields(vm, config);
-	err = make_parts(vm, config->budget);
+	err = make_parts(vm, config);
 	if (err)
 		goto free_node_of;
 	atomic_inc(&nr_vms);
@@ -225,6 +246,7 @@ static void vm_destroy(struct vm *vm)
 	vcpu_free_all(vm);
 	free_slots(vm);
 	ioeventfd_free_all(vm);
+	setup_free_vm(vm);
 	dsm_vm_destroy(vm->dsm);
 	dvmm_stats_free(vm->stats);
 	kfree(vm->msrs);
@@ -434,7 +456,7 @@ void vm_release_kvm(struct vm *vm)
 	fput(kvm_file);
 }
 
-static void tell_others(struct vm *vm, int error, const char *reason)
+void vm_stop_at(struct vm *vm, u8 node, int error, const char *reason)
 {
 	struct dvmm_msg_vm_stop stop = { .error = cpu_to_le32(-error) };
 	const struct dvmm_msg msg = {
@@ -443,12 +465,19 @@ static void tell_others(struct vm *vm, int error, const char *reason)
 		.payload = &stop,
 		.len = sizeof(stop),
 	};
-	int node;
 
 	strscpy((char *)stop.reason, reason, sizeof(stop.reason));
+	dvmm_link_send(node, &msg);
+}
+
+static void tell_others(struct vm *vm, int error, const char *reason)
+{
+	int node;
+
 	for (node = vm_next_node(vm, -1); node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node))
-		dvmm_link_send(node, &msg);
+		if (!READ_ONCE(vm->is_joining) || node == vm->origin)
+			vm_stop_at(vm, node, error, reason);
 }
 
 /* Returns false when it is dead already; the first reason stays. */

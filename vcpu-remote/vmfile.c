@@ -27,14 +27,36 @@ static long here_only(const struct call *call)
 	return real_ioctl(call->real, call->cmd, call->arg);
 }
 
-static long everywhere_scalar(const struct call *call)
+/* slots_lock held: a node that joins meanwhile hears of it, too. */
+static long do_everywhere(const struct call *call, struct shipped *shipped)
 {
-	struct shipped shipped = { .cmd = call->cmd, .arg = call->arg };
 	long ret = here_only(call);
+	int err;
 
 	if (ret < 0)
 		return ret;
-	return ship_vm_ioctl_all(call->vm, call->name, &shipped) ?: ret;
+	err = setup_note_vm(call->vm, shipped->cmd, shipped->arg, shipped->in, shipped->in_len);
+	if (!err)
+		err = ship_vm_ioctl_all(call->vm, call->name, shipped);
+	return err ?: ret;
+}
+
+static long everywhere(const struct call *call, struct shipped *shipped)
+{
+	long ret;
+
+	if (mutex_lock_killable(&call->vm->slots_lock))
+		return -EINTR;
+	ret = do_everywhere(call, shipped);
+	mutex_unlock(&call->vm->slots_lock);
+	return ret;
+}
+
+static long everywhere_scalar(const struct call *call)
+{
+	struct shipped shipped = { .cmd = call->cmd, .arg = call->arg };
+
+	return everywhere(call, &shipped);
 }
 
 static long everywhere_pointer(const struct call *call)
@@ -45,14 +67,10 @@ static long everywhere_pointer(const struct call *call)
 		.in = bytes,
 		.in_len = _IOC_SIZE(call->cmd),
 	};
-	long ret;
 
 	if (copy_from_user(bytes, (void __user *)call->arg, shipped.in_len))
 		return -EFAULT;
-	ret = here_only(call);
-	if (ret < 0)
-		return ret;
-	return ship_vm_ioctl_all(call->vm, call->name, &shipped) ?: ret;
+	return everywhere(call, &shipped);
 }
 
 static long enable_cap(const struct call *call)
@@ -120,6 +138,18 @@ static long ship_routes(const struct call *call)
 free_routes:
 	kvfree(routes);
 	return err;
+}
+
+int vmfile_tell_routes(struct vm *vm, u8 node)
+{
+	const struct kvm_irq_routing *routes = vm->routes;
+	struct shipped shipped = { .cmd = KVM_SET_GSI_ROUTING, .in = routes };
+
+	lockdep_assert_held(&vm->slots_lock);
+	if (!routes)
+		return 0;
+	shipped.in_len = struct_size(routes, entries, routes->nr);
+	return ship_vm_ioctl(vm, node, &shipped);
 }
 
 static long set_routes(const struct call *call)

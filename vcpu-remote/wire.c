@@ -88,6 +88,12 @@ bool wire_state_is_sound(const struct dvmm_msg_state *state, unsigned long len)
 	return !ret;
 }
 
+bool wire_join_is_sound(const struct dvmm_msg_join *join, unsigned long len)
+{
+	return len == sizeof(*join) && le32_to_cpu(join->node) < DVMM_MAX_NODES &&
+	       le32_to_cpu(join->step) <= DVMM_JOIN_ADD;
+}
+
 bool wire_empty_is_sound(const struct dvmm_msg_empty *empty, unsigned long len)
 {
 	return len == sizeof(*empty) && !empty->reserved;

@@ -22,6 +22,9 @@ bool wire_exit_is_sound(const struct dvmm_msg_run *exit, unsigned long len);
 /** wire_moved_is_sound() - DVMM_MSG_VCPU_MOVED of @len bytes; @nodes: bit n = node n has or had a part */
 bool wire_moved_is_sound(const struct dvmm_msg_moved *moved, unsigned long len, __u64 nodes);
 
+/** wire_join_is_sound() - DVMM_MSG_VM_JOIN of @len bytes */
+bool wire_join_is_sound(const struct dvmm_msg_join *join, unsigned long len);
+
 /** wire_state_is_sound() - DVMM_MSG_VCPU_LOAD of @len bytes: its records are whole */
 bool wire_state_is_sound(const struct dvmm_msg_state *state, unsigned long len);
 

@@ -37,4 +37,5 @@ MSG(VCPU_LOAD, 0x20b, VCPU, sizeof(struct dvmm_msg_state), "This vCPU, with this
 MSG(VCPU_MOVED, 0x20c, VCPU, sizeof(struct dvmm_msg_moved), "This vCPU lives there from now on")
 MSG(VCPU_FENCE, 0x20d, VCPU, sizeof(struct dvmm_msg_vcpu), "No interrupt for this vCPU comes to you from me after this")
 MSG(VCPU_LEFT, 0x20e, VCPU, sizeof(struct dvmm_msg_vcpu), "Send on what has come late for this vCPU, and switch it off (request)")
+MSG(VM_JOIN, 0x210, VCPU, sizeof(struct dvmm_msg_join), "This node gets a part in the VM (request)")
 MSG(SLICE_EMPTY, 0x20f, VCPU, sizeof(struct dvmm_msg_empty), "Put all memory of the VM away that has its home elsewhere (request)")

@@ -20,7 +20,7 @@
 #include <linux/dvmm.h>
 
 #define DVMM_WIRE_MAGIC 0x4d4d5644 /* "DVMM" */
-#define DVMM_WIRE_VERSION 3
+#define DVMM_WIRE_VERSION 4
 #define DVMM_MSG_MAX 16384 /* header, payload and tail */
 #define DVMM_NONCE_SIZE 32
 #define DVMM_MAC_SIZE 32
@@ -198,7 +198,9 @@ static_assert(sizeof(struct dvmm_msg_mem_held) == 16);
 
 /**
  * struct dvmm_msg_slice_start - tail: nr_places * struct dvmm_wire_place
+ * @mem_epoch: 0, or how many nodes it has lost before the receiver joins
  * @budget: bytes of the receiver's memory the VM may hold, or DVMM_BUDGET_*
+ * @founders: 0, or the nodes it began with: the receiver joins the VM while it runs
  */
 struct dvmm_msg_slice_start {
 	__u8 uuid[DVMM_UUID_SIZE];
@@ -207,8 +209,24 @@ struct dvmm_msg_slice_start {
 	__le32 home_policy;
 	__le32 nr_places;
 	__le32 tsc_khz; /* of the origin; a slice refuses another frequency */
-	__le32 reserved; /* 0 */
+	__le32 mem_epoch;
 	__le64 budget;
+	__le64 founders;
+};
+
+enum dvmm_join_step {
+	DVMM_JOIN_EXPECT = 0, /* perhaps: what it says is no error */
+	DVMM_JOIN_ADD = 1, /* from now on */
+};
+
+/**
+ * struct dvmm_msg_join - a node gets a part in a VM that runs
+ * @node: perhaps the receiver: then all others know it
+ * @step: enum dvmm_join_step
+ */
+struct dvmm_msg_join {
+	__le32 node;
+	__le32 step;
 };
 
 struct dvmm_wire_place {

@@ -90,6 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case DVMM_MSG_VCPU_LOAD:
 		try_state(buf, size);
 		break;
+	case DVMM_MSG_VM_JOIN:
+		if (wire_join_is_sound(buf, size))
+			must(size == sizeof(struct dvmm_msg_join));
+		break;
 	case DVMM_MSG_SLICE_EMPTY:
 		if (wire_empty_is_sound(buf, size))
 			must(size == sizeof(struct dvmm_msg_empty));

@@ -108,6 +108,7 @@ static void *work_thread(void *arg)
 	usleep(start.delay_us);
 	if (start.timer) {
 		start.timer->function(start.timer);
+		__atomic_fetch_sub(&start.timer->nr_armed, 1, __ATOMIC_SEQ_CST);
 		return NULL;
 	}
 	begin_running(start.work);
@@ -137,7 +138,14 @@ void shim_queue(struct work_struct *work, unsigned long delay_ms)
 void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode)
 {
 	(void)mode;
+	__atomic_fetch_add(&timer->nr_armed, 1, __ATOMIC_SEQ_CST);
 	start_thread((struct start){ .timer = timer, .delay_us = in / 1000 });
+}
+
+void hrtimer_cancel(struct hrtimer *timer)
+{
+	while (__atomic_load_n(&timer->nr_armed, __ATOMIC_SEQ_CST))
+		usleep(200);
 }
 
 void flush_work(struct work_struct *work)

@@ -269,11 +269,14 @@ void cancel_work_sync(struct work_struct *work);
 void flush_work(struct work_struct *work);
 
 enum hrtimer_restart { HRTIMER_NORESTART };
-struct hrtimer { enum hrtimer_restart (*function)(struct hrtimer *timer); };
+struct hrtimer {
+	enum hrtimer_restart (*function)(struct hrtimer *timer);
+	int nr_armed;
+};
 #define HRTIMER_MODE_REL 0
 #define HRTIMER_MODE_REL_SOFT 0
 #define hrtimer_is_queued(timer) ((void)(timer), false) /* one more does no harm */
-#define hrtimer_cancel(timer) ((void)(timer))
+void hrtimer_cancel(struct hrtimer *timer); /* waits until it has run */
 #define hrtimer_init(timer, clock, mode) ((void)0)
 void hrtimer_start(struct hrtimer *timer, ktime_t in, int mode);
 

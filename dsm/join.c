@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dsm/join.c - a node gets a part in the memory of a VM that has run without it. It holds
+ * nothing and is home of nothing at first, so no page moves: only who takes part, and where
+ * homes are, has to be the same for all. The layer above leads; see vcpu-remote/join.c.
+ */
+#include "internal.h"
+
+static u64 bit(u8 node)
+{
+	return 1ULL << node;
+}
+
+int dsm_vm_expect_node(struct dsm_vm *vm, u8 node)
+{
+	int err = post_open(vm, node);
+
+	if (err)
+		return err;
+	spin_lock(&vm->loss.lock);
+	WRITE_ONCE(vm->known_nodes, vm->known_nodes | bit(node));
+	spin_unlock(&vm->loss.lock);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_expect_node);
+
+/* Homes it finds by the policy are those of the nodes that were lost before it came, too. */
+void dsm_vm_comes_late(struct dsm_vm *vm, u64 founders, u32 epoch)
+{
+	u64 gone = founders & ~vm->nodes;
+
+	vm_set_founders(vm, founders);
+	vm->epoch = epoch;
+	vm->lost_nodes = gone;
+	for (; gone; gone &= gone - 1)
+		vm->heir[__ffs64(gone)] = vm->origin;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_comes_late);
+
+void dsm_vm_get_founders(const struct dsm_vm *vm, u64 *out_founders, u32 *out_epoch)
+{
+	u8 i;
+
+	*out_founders = 0;
+	for (i = 0; i < vm->nr_founders; i++)
+		*out_founders |= bit(vm->founder[i]);
+	*out_epoch = READ_ONCE(vm->epoch);
+}
+EXPORT_SYMBOL_GPL(dsm_vm_get_founders);
+
+static bool nobody_is_lost(struct dsm_vm *vm, u32 epoch)
+{
+	return READ_ONCE(vm->epoch) == epoch && !loss_is_near(vm);
+}
+
+int dsm_vm_keep_homes(struct dsm_vm *vm)
+{
+	return mutex_lock_killable(&vm->rehome_lock) ? -EINTR : 0;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_keep_homes);
+
+void dsm_vm_let_homes_go(struct dsm_vm *vm)
+{
+	WRITE_ONCE(vm->nodes_differ, false);
+	mutex_unlock(&vm->rehome_lock);
+}
+EXPORT_SYMBOL_GPL(dsm_vm_let_homes_go);
+
+int dsm_vm_settle_nodes(struct dsm_vm *vm, u32 epoch)
+{
+	WRITE_ONCE(vm->nodes_differ, true);
+	return nobody_is_lost(vm, epoch) ? 0 : -EAGAIN;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_settle_nodes);
+
+void dsm_vm_add_node(struct dsm_vm *vm, u8 node)
+{
+	spin_lock(&vm->loss.lock);
+	WRITE_ONCE(vm->nodes, vm->nodes | bit(node));
+	spin_unlock(&vm->loss.lock);
+}
+EXPORT_SYMBOL_GPL(dsm_vm_add_node);
+
+void dsm_vm_miss_node(struct dsm_vm *vm, u8 node)
+{
+	loss_seen(vm, node);
+}
+EXPORT_SYMBOL_GPL(dsm_vm_miss_node);
+
+/* ---- what it has to know ---- */
+
+/* Of a table with too many runs for one message. */
+static int teach_extents(struct dsm_mem *mem, u8 node)
+{
+	u64 nr = home_nr_extents(mem->nr_pages << PAGE_SHIFT), i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++)
+		if (!home_is_by_policy(mem, i))
+			err = rehome_tell(mem, i, node);
+	return err;
+}
+
+static int teach(struct dsm_mem *mem, u8 node)
+{
+	int err = serve_announce_to(mem, node);
+
+	if (err != -E2BIG)
+		return err;
+	err = serve_announce_bare(mem, node);
+	return err ?: teach_extents(mem, node);
+}
+
+int dsm_vm_teach_node(struct dsm_vm *vm, u8 node)
+{
+	struct dsm_mem *mem;
+	int err = 0;
+	u32 id = 0;
+
+	for (; !err && (mem = mem_next(vm, &id)); mem_put(mem))
+		err = teach(mem, node);
+	return err;
+}
+EXPORT_SYMBOL_GPL(dsm_vm_teach_node);
