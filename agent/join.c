@@ -47,6 +47,7 @@ const char *join_code(int err)
 	case -EOPNOTSUPP:
 		return RPC_CONFLICT;
 	case -ENOTCONN:
+	case -EHOSTUNREACH:
 	case -ETIMEDOUT:
 		return RPC_UNREACHABLE;
 	default:
