@@ -136,10 +136,14 @@ static int pull(struct op *op, u8 want)
 	enum proto_access none;
 
 	if (op->ref.page->node.state != PROTO_I || !evict_has_room(vm_of(op)) ||
-	    fetch_begin(op, &ev.txn))
+	    !fetch_may_foresee(vm_of(op)))
 		return 0; /* it keeps it */
 	/* No fault waits for it: it need not stay until one has used it. */
 	op->ref.page->flags |= PAGE_F_REGAINED;
+	if (fetch_begin(op, &ev.txn)) {
+		op->ref.page->flags &= ~PAGE_F_REGAINED;
+		return 0;
+	}
 	vm_stat_add(vm_of(op), want == PROTO_READ ? DVMM_STAT_VM_pulls_copies :
 						    DVMM_STAT_VM_pulls, 1);
 	return node_event(op, &ev, &none);

@@ -15,6 +15,7 @@
  * FILLS -> WHOLE -> SPLIT, under the lock of the extent; WHOLE ends under the folio lock too,
  * which a fault holds until it has mapped the block.
  */
+#include <linux/list.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -43,8 +44,7 @@ struct block {
 	atomic_t nr_left; /* pages that have their frame here, and who fills it */
 	u8 state; /* enum block_state */
 	u16 wanted; /* the page of it that somebody waits for, or 0. A hint */
-	bool is_wanted; /* in the list; its lock */
-	struct block *next; /* in the list; its lock */
+	struct list_head wanted_item; /* the list's lock */
 };
 
 static bool large_pages;
@@ -101,6 +101,7 @@ static struct block *block_alloc(struct dsm_mem *mem, u64 first)
 	block->mem = mem;
 	block->first = first;
 	block->head = folio_page(folio, 0);
+	INIT_LIST_HEAD(&block->wanted_item);
 	atomic_set(&block->nr_left, 1);
 	block->head->mapping = mem->mapping;
 	block->head->index = first;
@@ -112,14 +113,9 @@ static struct block *block_alloc(struct dsm_mem *mem, u64 first)
 static void unwant(struct block *block)
 {
 	struct block_list *list = &block->mem->vm->blocks;
-	struct block **at;
 
 	spin_lock(&list->lock);
-	for (at = &list->first; block->is_wanted && *at; at = &(*at)->next)
-		if (*at == block) {
-			*at = block->next;
-			break;
-		}
+	list_del_init(&block->wanted_item);
 	spin_unlock(&list->lock);
 }
 
@@ -341,15 +337,10 @@ int block_settle(struct dsm_mem *mem, u64 index)
 static void want(struct block *block, u64 index)
 {
 	struct block_list *list = &block->mem->vm->blocks;
-	struct block **at = &list->first;
 
 	spin_lock(&list->lock);
-	if (!block->is_wanted) {
-		while (*at)
-			at = &(*at)->next;
-		*at = block;
-		block->next = NULL;
-		block->is_wanted = true;
+	if (list_empty(&block->wanted_item)) {
+		list_add_tail(&block->wanted_item, &list->wanted);
 		WRITE_ONCE(block->wanted, index - block->first);
 	}
 	spin_unlock(&list->lock);
@@ -380,10 +371,9 @@ static struct dsm_mem *next_wanted(struct block_list *list, u64 *out_first)
 	struct block *block;
 
 	spin_lock(&list->lock);
-	block = list->first;
+	block = list_first_entry_or_null(&list->wanted, struct block, wanted_item);
 	if (block) {
-		list->first = block->next;
-		block->is_wanted = false;
+		list_del_init(&block->wanted_item);
 		mem = block->mem;
 		mem_get(mem);
 		*out_first = block->first;
@@ -394,11 +384,11 @@ static struct dsm_mem *next_wanted(struct block_list *list, u64 *out_first)
 
 static long nr_wanted(struct block_list *list)
 {
-	struct block *block;
+	struct list_head *item;
 	long nr = 0;
 
 	spin_lock(&list->lock);
-	for (block = list->first; block; block = block->next)
+	list_for_each(item, &list->wanted)
 		nr++;
 	spin_unlock(&list->lock);
 	return nr;
@@ -436,6 +426,7 @@ static void block_work(struct work_struct *work)
 void block_init_vm(struct dsm_vm *vm)
 {
 	spin_lock_init(&vm->blocks.lock);
+	INIT_LIST_HEAD(&vm->blocks.wanted);
 	INIT_DELAYED_WORK(&vm->blocks.work, block_work);
 }
 

@@ -47,12 +47,22 @@ struct dsm_vm *dsm_vm_create(u32 vm_id, u64 nodes, u8 origin,
 			     const struct dsm_vm_ops *ops, void *priv);
 
 /**
- * dsm_vm_comes_late() - on a node that joins a running VM, before anyone uses @vm
- * @founders: the nodes the VM began with: homes by a policy are theirs, or their heirs'
- * @epoch: as at the origin, with the founders: dsm_vm_get_founders()
+ * struct dsm_past - what a node that joins must know of the VM's past
+ * @founders: the nodes it began with: homes by a policy are theirs
+ * @gone_founders: of them: have been lost; theirs are the origin's
+ * @epoch: how many nodes it has lost
  */
-void dsm_vm_comes_late(struct dsm_vm *vm, u64 founders, u32 epoch);
-void dsm_vm_get_founders(const struct dsm_vm *vm, u64 *out_founders, u32 *out_epoch);
+struct dsm_past {
+	u64 founders;
+	u64 gone_founders;
+	u32 epoch;
+};
+
+/** dsm_vm_comes_late() - on a node that joins a running VM, before anyone uses @vm */
+void dsm_vm_comes_late(struct dsm_vm *vm, const struct dsm_past *past);
+
+/** dsm_vm_get_past() - for that (origin only). Any context */
+void dsm_vm_get_past(const struct dsm_vm *vm, struct dsm_past *out_past);
 
 /**
  * dsm_vm_expect_node() - @node will perhaps have a part: what it says is no error
@@ -62,8 +72,13 @@ void dsm_vm_get_founders(const struct dsm_vm *vm, u64 *out_founders, u32 *out_ep
  */
 int dsm_vm_expect_node(struct dsm_vm *vm, u8 node);
 
-/** dsm_vm_add_node() - @node, which is expected, has a part. Any context but interrupts */
-void dsm_vm_add_node(struct dsm_vm *vm, u8 node);
+/**
+ * dsm_vm_add_node() - @node, which is expected, has a part from now on
+ *
+ * After dsm_vm_settle_nodes() at the origin. It may have had one before it was lost.
+ * May sleep. Return: 0, -ENOMEM, -EIO: dead, -EBUSY: losses are dealt with for too long
+ */
+int dsm_vm_add_node(struct dsm_vm *vm, u8 node);
 
 /**
  * dsm_vm_keep_homes() - no home moves until dsm_vm_let_homes_go() (origin only)
@@ -76,7 +91,7 @@ void dsm_vm_let_homes_go(struct dsm_vm *vm);
 
 /**
  * dsm_vm_settle_nodes() - after dsm_vm_keep_homes(): now the nodes will be told who joins
- * @epoch: of dsm_vm_get_founders()
+ * @epoch: of dsm_vm_get_past()
  *
  * Until dsm_vm_let_homes_go() the loss of a node with a part ends the VM: some know of the
  * new node, some do not. Return: 0; -EAGAIN: a node was lost since, or is being dealt with

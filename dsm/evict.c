@@ -16,11 +16,11 @@
 #include "internal.h"
 
 #define PAGES_PER_MIB (1 << (20 - PAGE_SHIFT))
-/* Puts under way at a time, and how far apart the hands are. */
-#define BATCH 256
 #define HANDS_APART_MAX 1024
-/* For the answers to a batch. They come when they come: this only paces. */
+/* For what a batch is to bring. It comes when it comes: this only paces. */
 #define BATCH_WAIT_MS 20
+/* While as many Puts as may be are under way. */
+#define ANSWER_WAIT_MS 100
 /* Batches in a row without any effect: there is nothing to be had for now. */
 #define VAIN_BATCHES 4
 #define REST_MS 200
@@ -202,7 +202,7 @@ static void mark(struct page_ref *ref, bool shared_only)
 	/* What nobody has written in it goes then: one after the other. A host that is short
 	 * has no frames for the rest.
 	 */
-	if (block_has(ref->page) && !shared_only && !READ_ONCE(ref->mem->vm->blocks.first))
+	if (block_has(ref->page) && !shared_only && list_empty(&ref->mem->vm->blocks.wanted))
 		block_split_later(ref);
 	else if (may_go(ref, shared_only) && !(ref->page->flags & PAGE_F_COLD) &&
 		 !frame_zap(ref))
@@ -279,30 +279,56 @@ static long go_round(struct dsm_vm *vm, long wanted, bool shared_only)
 
 /* ---- when ---- */
 
-/* True: something has gone. */
-static bool evict_batch(struct dsm_vm *vm, long wanted, bool shared_only)
+static long nr_gone(const struct dsm_vm *vm)
 {
-	long gone = atomic_long_read(&vm->evict.nr_gone);
-	long nr = go_round(vm, min_t(long, wanted, BATCH), shared_only);
+	return atomic_long_read(&vm->evict.nr_gone);
+}
+
+static long nr_putting(const struct dsm_vm *vm)
+{
+	return atomic_long_read(&vm->evict.nr_putting);
+}
+
+/* Their answers are a promise, like those that faults wait for: late, they are no reason to
+ * send more. What is kept goes when home comes for it, which is soon, or not at all.
+ */
+static void wait_for_batch(struct dsm_vm *vm, long until_gone)
+{
+	wait_event_timeout(vm->evict.wait,
+			   (!nr_putting(vm) && nr_gone(vm) >= until_gone) || vm_is_dead(vm),
+			   msecs_to_jiffies(BATCH_WAIT_MS));
+	while (nr_putting(vm) >= PUTS_MAX && !vm_is_dead(vm))
+		wait_event_timeout(vm->evict.wait, nr_putting(vm) < PUTS_MAX || vm_is_dead(vm),
+				   msecs_to_jiffies(ANSWER_WAIT_MS));
+}
+
+/* As many as may be under way: at least one, see wait_for_batch(). */
+static long batch_size(const struct dsm_vm *vm, long wanted)
+{
+	return min(wanted, PUTS_MAX - nr_putting(vm));
+}
+
+/* True: something has gone. */
+static bool evict_batch(struct dsm_vm *vm, long size, bool shared_only)
+{
+	long gone = nr_gone(vm);
+	long nr = go_round(vm, size, shared_only);
 
 	if (!nr)
 		return false;
-	wait_event_timeout(vm->evict.wait,
-			   !atomic_long_read(&vm->evict.nr_putting) ||
-			   vm_is_dead(vm),
-			   msecs_to_jiffies(BATCH_WAIT_MS));
-	return atomic_long_read(&vm->evict.nr_gone) != gone;
+	wait_for_batch(vm, gone + nr);
+	return nr_gone(vm) != gone;
 }
 
 static void give_to_host(struct dsm_vm *vm)
 {
-	long wanted = atomic_long_read(&vm->evict.shrink);
 	bool gone = true;
+	long size;
 
-	while (gone && wanted > 0 && !vm_is_dead(vm)) {
-		gone = evict_batch(vm, wanted, true);
-		atomic_long_sub(min_t(long, wanted, BATCH), &vm->evict.shrink);
-		wanted = atomic_long_read(&vm->evict.shrink);
+	while (gone && (size = batch_size(vm, atomic_long_read(&vm->evict.shrink))) > 0 &&
+	       !vm_is_dead(vm)) {
+		gone = evict_batch(vm, size, true);
+		atomic_long_sub(size, &vm->evict.shrink);
 	}
 	if (gone)
 		return;
@@ -316,7 +342,7 @@ static void keep_budget(struct dsm_vm *vm)
 	int vain = 0;
 
 	while (excess(vm) > 0 && vain < VAIN_BATCHES && !vm_is_dead(vm))
-		vain = evict_batch(vm, excess(vm), false) ? 0 : vain + 1;
+		vain = evict_batch(vm, batch_size(vm, excess(vm)), false) ? 0 : vain + 1;
 	if (vain < VAIN_BATCHES)
 		return;
 	/* What is here is in use, pinned or the last copy, and home has no room. */

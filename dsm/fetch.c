@@ -15,6 +15,7 @@ struct fetch {
 	struct dsm_mem *mem; /* a reference; NULL: only reserved. xa_lock of fetches */
 	u64 index;
 	u32 txn;
+	bool is_foreseen; /* nobody waited for it when it began */
 	struct page *frame; /* reserved, for an answer that says "zero" */
 };
 
@@ -77,6 +78,8 @@ static void fetch_free(struct fetch *fetch)
 {
 	if (fetch->frame)
 		frame_give(fetch->frame);
+	if (fetch->is_foreseen)
+		atomic_dec(&fetch->mem->vm->nr_foreseen);
 	if (fetch->mem)
 		mem_put(fetch->mem);
 	kfree(fetch);
@@ -124,6 +127,11 @@ struct page *fetch_frame_at_once(struct op *op)
 	return frame;
 }
 
+bool fetch_may_foresee(const struct dsm_vm *vm)
+{
+	return atomic_read(&vm->nr_foreseen) < FORESEEN_MAX;
+}
+
 int fetch_begin(struct op *op, u32 *out_txn)
 {
 	struct fetch *fetch = op->fetch ?: fetch_new(GFP_AT_ONCE);
@@ -132,6 +140,9 @@ int fetch_begin(struct op *op, u32 *out_txn)
 	if (!fetch)
 		return -ENOMEM;
 	mem_get(op->ref.mem);
+	fetch->is_foreseen = op->ref.page->flags & PAGE_F_FORESEEN;
+	if (fetch->is_foreseen)
+		atomic_inc(&op->ref.mem->vm->nr_foreseen);
 	xa_lock(&fetches);
 	fetch->index = op->ref.index;
 	fetch->mem = op->ref.mem;

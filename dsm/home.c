@@ -11,7 +11,9 @@
 
 #define EXTENT_BYTES ((u64)HOME_EXTENT_PAGES << PAGE_SHIFT)
 #define FROZEN 0x80 /* in a table, beside the node */
-static_assert(DVMM_MAX_NODES <= FROZEN);
+#define ORPHAN 0x40 /* likewise: as by mem->orphaned_by, and the node that was lost is back */
+#define NODE 0x3f
+static_assert(DVMM_MAX_NODES <= NODE + 1);
 
 struct waiting {
 	struct waiting *next;
@@ -28,7 +30,11 @@ static mempool_t *waiting_pool;
 
 static u8 home_by_policy(const struct dsm_vm *vm, u32 policy, u64 extent)
 {
-	return policy == DVMM_HOME_ORIGIN ? vm->origin : vm->founder[extent % vm->nr_founders];
+	u8 founder = vm->founder[extent % vm->nr_founders];
+
+	if (policy == DVMM_HOME_ORIGIN || READ_ONCE(vm->gone_founders) >> founder & 1)
+		return vm->origin;
+	return founder;
 }
 
 static u8 lookup(const struct dsm_mem *mem, u64 extent)
@@ -43,7 +49,7 @@ static u8 lookup(const struct dsm_mem *mem, u64 extent)
 /* As long as no node was lost. */
 static u8 first_home_of(const struct dsm_mem *mem, u64 index)
 {
-	return lookup(mem, index / HOME_EXTENT_PAGES) & ~FROZEN;
+	return lookup(mem, index / HOME_EXTENT_PAGES) & NODE;
 }
 
 u8 home_of(const struct dsm_mem *mem, u64 index)
@@ -58,7 +64,7 @@ struct proto_site home_site(const struct dsm_mem *mem, u64 index)
 
 	return (struct proto_site){
 		.self = self,
-		.home = READ_ONCE(mem->vm->heir[first & ~FROZEN]),
+		.home = READ_ONCE(mem->vm->heir[first & NODE]),
 		.frozen = first == (self | FROZEN),
 	};
 }
@@ -74,7 +80,9 @@ bool home_is_by_policy(const struct dsm_mem *mem, u64 extent)
 /* Its directory was lost with its home. */
 bool home_is_orphan(const struct dsm_mem *mem, u64 index)
 {
-	return READ_ONCE(mem->orphaned_by) >> first_home_of(mem, index) & 1;
+	u8 first = lookup(mem, index / HOME_EXTENT_PAGES);
+
+	return first & ORPHAN || READ_ONCE(mem->orphaned_by) >> (first & NODE) & 1;
 }
 
 /* What had its home at @lost has it at @heir. Nobody asks any home meanwhile. */
@@ -163,6 +171,42 @@ static int need_table(struct dsm_mem *mem)
 	else
 		atomic_long_add(home_nr_extents(mem->nr_pages << PAGE_SHIFT),
 				&mem->metadata_bytes);
+	return 0;
+}
+
+/* What @node had has it no more, also when it is back. */
+static int disinherit(struct dsm_mem *mem, u8 node)
+{
+	u64 nr = home_nr_extents(mem->nr_pages << PAGE_SHIFT), i;
+	u8 heir = READ_ONCE(mem->vm->heir[node]);
+	u8 orphan = READ_ONCE(mem->orphaned_by) >> node & 1 ? ORPHAN : 0;
+	int err = need_table(mem);
+
+	for (i = 0; !err && i < nr; i++)
+		if ((READ_ONCE(mem->homes[i]) & NODE) == node)
+			WRITE_ONCE(mem->homes[i], heir | orphan);
+	return err;
+}
+
+/* No home moves, no object is made, and nobody is lost meanwhile. */
+int home_return_node(struct dsm_vm *vm, u8 node)
+{
+	struct dsm_mem *mem;
+	int err = 0;
+	u32 id = 0;
+
+	if (vm->heir[node] == node)
+		return 0;
+	for (; !err && (mem = mem_next(vm, &id)); mem_put(mem))
+		err = disinherit(mem, node);
+	if (err)
+		return err;
+	WRITE_ONCE(vm->gone_founders, vm->gone_founders | 1ULL << node);
+	/* Whoever has read the old entry has also read its heir. */
+	page_synchronize();
+	WRITE_ONCE(vm->heir[node], node);
+	for (id = 0; (mem = mem_next(vm, &id)); mem_put(mem))
+		WRITE_ONCE(mem->orphaned_by, mem->orphaned_by & ~(1ULL << node));
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 
 #include <linux/completion.h>
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
@@ -98,7 +99,7 @@ struct block;
 
 struct block_list {
 	spinlock_t lock; /* order: page lock -> this */
-	struct block *first; /* lock; to be split, oldest first */
+	struct list_head wanted; /* lock; to be split, oldest first */
 	struct delayed_work work;
 };
 
@@ -121,6 +122,8 @@ enum loss_phase {
 	LOSS_DRAINS, /* answers are taken, nothing else */
 	LOSS_REBUILDS, /* of the new epoch; accesses still wait */
 };
+
+#define LOSS_TIMEOUT_MS 20000 /* until all agree */
 
 struct loss {
 	spinlock_t lock; /* any context but interrupts */
@@ -148,6 +151,7 @@ struct dsm_vm {
 	u8 nr_founders;
 	u8 founder[DVMM_MAX_NODES]; /* homes by the policy are theirs: the nodes it began with */
 	u8 heir[DVMM_MAX_NODES]; /* home.c: who has the homes that this node had first */
+	u64 gone_founders; /* of them: were lost, and may be back; their homes are the origin's */
 	u64 known_nodes; /* loss.lock for writing; have, had or are about to have a part */
 	u64 lost_nodes; /* likewise */
 	u64 nodes; /* likewise; have a part */
@@ -166,6 +170,7 @@ struct dsm_vm {
 	struct work_struct fail_work;
 
 	u64 turn_ticks; /* turn.c; set before the first fault */
+	atomic_t nr_foreseen; /* requests under way that nobody waits for; fetch.c */
 	struct regain regain;
 	struct prefetch prefetch;
 	struct evict evict;
@@ -384,6 +389,7 @@ void home_table_free(struct dsm_mem *mem);
 bool home_is_by_policy(const struct dsm_mem *mem, u64 extent); /* as a node that joins finds it */
 bool home_is_orphan(const struct dsm_mem *mem, u64 index);
 void home_replace_node(struct dsm_vm *vm, u8 lost, u8 heir);
+int home_return_node(struct dsm_vm *vm, u8 node); /* one that was lost, perhaps, joins: it has no home. -ENOMEM. May sleep */
 int home_queue(struct dsm_home *home, const struct proto_event *ev); /* -EPROTO: waits already. -ENOMEM */
 bool home_next(struct dsm_home *home, struct proto_event *out_ev);
 bool home_is_simple(const struct page_ref *ref); /* a request of ours ends without the wire */
@@ -403,6 +409,11 @@ void rehome_exit(void);
 struct fetch;
 struct op;
 
+/* Requests under way that nobody waits for, of a VM on this node: prefetched, regained,
+ * pulled. Some more, if threads look at once. See "How much is under way" in README.md.
+ */
+#define FORESEEN_MAX 256
+
 #define FETCH_LOCAL_TXN PROTO_TXN_MASK /* for requests that end before the page lock is dropped */
 #define FETCH_PUT_TXN (PROTO_TXN_MASK - 1) /* for Puts: no page answers them, and a page has one at a time */
 
@@ -410,6 +421,7 @@ int fetch_begin(struct op *op, u32 *out_txn); /* -ENOMEM: reserve, without a loc
 int fetch_reserve(struct op *op); /* what act_access() had not at once. May wait for memory. -ENOMEM */
 void fetch_unreserve(struct op *op); /* was not needed */
 struct page *fetch_frame_at_once(struct op *op);
+bool fetch_may_foresee(const struct dsm_vm *vm); /* one more request that nobody waits for */
 void fetch_end(u32 txn);
 struct page *fetch_take_frame(u32 txn); /* the frame reserved for it */
 bool fetch_find(u32 txn, struct dsm_mem **out_mem, u64 *out_index); /* takes a reference */
@@ -443,6 +455,9 @@ int act_populate(struct op *op, struct page *frame); /* as if read first, into @
 int act_leave_block(struct op *op, struct page **spare); /* -EAGAIN: needs a spare frame, -EBUSY: not now, -EIO */
 
 /* ---- evict.c ---- */
+
+/* Of a VM on this node, under way at a time. See "How much is under way" in README.md. */
+#define PUTS_MAX 256L
 
 void evict_init_vm(struct dsm_vm *vm);
 void evict_end_vm(struct dsm_vm *vm); /* nobody is in the vm */

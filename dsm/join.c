@@ -23,29 +23,33 @@ int dsm_vm_expect_node(struct dsm_vm *vm, u8 node)
 }
 EXPORT_SYMBOL_GPL(dsm_vm_expect_node);
 
-/* Homes it finds by the policy are those of the nodes that were lost before it came, too. */
-void dsm_vm_comes_late(struct dsm_vm *vm, u64 founders, u32 epoch)
+void dsm_vm_comes_late(struct dsm_vm *vm, const struct dsm_past *past)
 {
-	u64 gone = founders & ~vm->nodes;
-
-	vm_set_founders(vm, founders);
-	vm->epoch = epoch;
-	vm->lost_nodes = gone;
-	for (; gone; gone &= gone - 1)
-		vm->heir[__ffs64(gone)] = vm->origin;
+	vm_set_founders(vm, past->founders);
+	vm->gone_founders = past->gone_founders;
+	vm->lost_nodes = past->gone_founders;
+	vm->epoch = past->epoch;
 }
 EXPORT_SYMBOL_GPL(dsm_vm_comes_late);
 
-void dsm_vm_get_founders(const struct dsm_vm *vm, u64 *out_founders, u32 *out_epoch)
+void dsm_vm_get_past(const struct dsm_vm *vm, struct dsm_past *out_past)
 {
-	u8 i;
+	u64 founders = 0, gone = READ_ONCE(vm->gone_founders);
+	u8 i, founder;
 
-	*out_founders = 0;
-	for (i = 0; i < vm->nr_founders; i++)
-		*out_founders |= bit(vm->founder[i]);
-	*out_epoch = READ_ONCE(vm->epoch);
+	for (i = 0; i < vm->nr_founders; i++) {
+		founder = vm->founder[i];
+		founders |= bit(founder);
+		if (READ_ONCE(vm->heir[founder]) != founder)
+			gone |= bit(founder);
+	}
+	*out_past = (struct dsm_past){
+		.founders = founders,
+		.gone_founders = gone & founders,
+		.epoch = READ_ONCE(vm->epoch),
+	};
 }
-EXPORT_SYMBOL_GPL(dsm_vm_get_founders);
+EXPORT_SYMBOL_GPL(dsm_vm_get_past);
 
 static bool nobody_is_lost(struct dsm_vm *vm, u32 epoch)
 {
@@ -72,11 +76,31 @@ int dsm_vm_settle_nodes(struct dsm_vm *vm, u32 epoch)
 }
 EXPORT_SYMBOL_GPL(dsm_vm_settle_nodes);
 
-void dsm_vm_add_node(struct dsm_vm *vm, u8 node)
+/* Here a loss may still be dealt with that is over for the origin: who takes part then must
+ * not change.
+ */
+static int wait_for_losses(struct dsm_vm *vm)
 {
+	if (!wait_event_timeout(vm->loss.wait, !loss_is_near(vm) || vm_is_dead(vm),
+				msecs_to_jiffies(LOSS_TIMEOUT_MS)))
+		return -EBUSY;
+	return vm_is_dead(vm) ? -EIO : 0;
+}
+
+/* What it counts begins anew. */
+int dsm_vm_add_node(struct dsm_vm *vm, u8 node)
+{
+	int err = wait_for_losses(vm);
+
+	err = err ?: home_return_node(vm, node);
+	if (err)
+		return err;
 	spin_lock(&vm->loss.lock);
+	atomic_set(&vm->loss.sent_pages[node], 0);
+	atomic_set(&vm->loss.came_pages[node], 0);
 	WRITE_ONCE(vm->nodes, vm->nodes | bit(node));
 	spin_unlock(&vm->loss.lock);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(dsm_vm_add_node);
 

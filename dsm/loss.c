@@ -12,7 +12,6 @@
 
 #include "internal.h"
 
-#define LOSS_TIMEOUT_MS 20000
 #define HELD_BATCH 500 /* pages in one message */
 
 static u64 bit(u8 node)
@@ -427,6 +426,7 @@ static void resume(struct dsm_vm *vm, u8 lost)
 	WRITE_ONCE(loss->phase, LOSS_NONE);
 	spin_unlock(&loss->lock);
 	page_wake_all();
+	wake_up_all(&loss->wait);
 	vm_stat(vm, nodes_lost);
 	dvmm_event(DVMM_EVENT_VM_NODE_LOST, lost, vm->id, "goes on without the memory of node %u",
 		   lost);

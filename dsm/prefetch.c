@@ -113,7 +113,8 @@ static bool ask(struct dsm_mem *mem, u64 index, u8 want, bool is_mark)
 	struct op op = { .can_wait = true };
 	int err = 0;
 
-	if (index >= mem->nr_pages || page_get(mem, index, GFP_KERNEL, &op.ref))
+	if (index >= mem->nr_pages || !fetch_may_foresee(mem->vm) ||
+	    page_get(mem, index, GFP_KERNEL, &op.ref))
 		return false;
 	page_lock(&op.ref);
 	if (op.ref.page->node.state == PROTO_I && !home_is_simple(&op.ref)) {

@@ -64,7 +64,8 @@ void regain_all(struct dsm_vm *vm)
 		struct dsm_mem *mem = mem_find(vm, lost[i].mem);
 		struct op op = { .can_wait = true };
 
-		if (mem && !page_get(mem, lost[i].index, GFP_KERNEL, &op.ref))
+		if (mem && fetch_may_foresee(vm) &&
+		    !page_get(mem, lost[i].index, GFP_KERNEL, &op.ref))
 			request(&op);
 	}
 	post_flush(vm);

@@ -96,10 +96,11 @@ struct dvmm_msg {
  * @node: the peer, not ourselves
  *
  * Any context, also hard interrupt. Order to one peer is kept, over all callers.
- * Waits in a preallocated queue when the peer has no buffer free.
+ * Waits in a preallocated queue when the peer has no buffer free, and if that is full, in
+ * memory that is allocated at once.
  *
  * Return: 0: sent or queued. -ENOTCONN: no link or lost. -EMSGSIZE. -ENOBUFS: the
- * queue is full (more than some thousand messages wait).
+ * queue is full and there is no memory, or more than some ten thousand messages wait.
  */
 int dvmm_link_send(u8 node, const struct dvmm_msg *msg);
 

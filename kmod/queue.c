@@ -5,15 +5,22 @@
  * Credits: each side posts receive buffers and tells, in each header, how many
  * it has posted anew. The last credit is kept for a HEARTBEAT, which returns
  * credits: so two sides that both wait for credits cannot wait for ever.
+ *
+ * There are slots for what one VM may have under way between two nodes (dsm/README.md,
+ * "How much is under way"). Several VMs, or forwards for many nodes, may need more: what
+ * finds no slot is copied into memory that is allocated at once, and gets a slot in its turn.
  */
 #include <linux/bottom_half.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include "transport.h"
 #include "trace.h"
 
 #define FIRST_CREDITS 4 /* for the handshake, before the peer's HELLO says more */
 #define MAX_CREDITS 65536
 #define SIGNAL_EVERY 16
+/* A third node may cause 256 + T forwards at once: this is for more than sixty of them. */
+#define MAX_LATE 32768
 
 static const struct {
 	u32 bytes;
@@ -52,6 +59,52 @@ static void tx_unlock(struct tx *tx, struct tx_hold *hold)
 		local_bh_enable();
 }
 
+/* ---- what found no slot ---- */
+
+/* A message, or page and imm. */
+struct tx_late {
+	struct list_head item; /* tx->late */
+	struct page *page; /* referenced */
+	u32 imm;
+	u32 len; /* of a message */
+	u8 bytes[] __aligned(8);
+};
+
+/* tx->lock held. Any context. NULL: no memory, or too many */
+static struct tx_late *late_add(struct conn *conn, struct tx *tx, size_t len)
+{
+	struct tx_late *late = NULL;
+
+	if (tx->nr_late < MAX_LATE)
+		late = kmalloc(struct_size(late, bytes, len), GFP_ATOMIC | __GFP_NOWARN);
+	if (!late)
+		return NULL;
+	late->page = NULL;
+	late->len = len;
+	list_add_tail(&late->item, &tx->late);
+	tx->nr_late++;
+	dvmm_stat_inc(conn->link->stats, DVMM_STAT_LINK_tx_late);
+	return late;
+}
+
+static void late_del(struct tx *tx, struct tx_late *late)
+{
+	list_del(&late->item);
+	tx->nr_late--;
+	kfree(late);
+}
+
+static void drop_late(struct tx *tx)
+{
+	struct tx_late *late, *next;
+
+	list_for_each_entry_safe(late, next, &tx->late, item) {
+		if (late->page)
+			put_page(late->page);
+		late_del(tx, late);
+	}
+}
+
 /* ---- slots ---- */
 
 u32 tx_slot_bytes(u8 size_class)
@@ -73,6 +126,7 @@ void tx_init(struct tx *tx)
 		INIT_LIST_HEAD(&tx->free[i]);
 	INIT_LIST_HEAD(&tx->waiting);
 	INIT_LIST_HEAD(&tx->posted);
+	INIT_LIST_HEAD(&tx->late);
 	init_waitqueue_head(&tx->idle);
 }
 
@@ -88,6 +142,7 @@ struct tx_slot *tx_take_slot(struct tx *tx)
 	struct tx_slot *slot;
 	size_t i;
 
+	drop_late(tx);
 	for (i = 0; i < ARRAY_SIZE(lists); i++) {
 		slot = list_first_entry_or_null(lists[i], struct tx_slot, item);
 		if (!slot)
@@ -124,14 +179,15 @@ void tx_close(struct conn *conn)
 	}
 }
 
-/* tx->lock held */
-static struct tx_slot *slot_get(struct tx *tx, size_t len)
+/* tx->lock held. The last small one is kept for a HEARTBEAT, as the last credit is. */
+static struct tx_slot *slot_get(struct tx *tx, size_t len, bool for_heartbeat)
 {
 	struct tx_slot *slot;
 	int i;
 
 	for (i = 0; i < NR_SIZE_CLASSES; i++) {
-		if (size_classes[i].bytes < len)
+		if (size_classes[i].bytes < len ||
+		    (!i && !for_heartbeat && list_is_singular(&tx->free[i])))
 			continue;
 		slot = list_first_entry_or_null(&tx->free[i], struct tx_slot, item);
 		if (slot) {
@@ -149,6 +205,32 @@ static void slot_release(struct tx *tx, struct tx_slot *slot)
 		put_page(slot->page);
 	slot->page = NULL;
 	list_add(&slot->item, &tx->free[slot->size_class]);
+}
+
+/* tx->lock held. Nobody overtakes what found none. */
+static struct tx_slot *slot_for_new(struct tx *tx, size_t len)
+{
+	return list_empty(&tx->late) ? slot_get(tx, len, false) : NULL;
+}
+
+/* tx->lock held; slots are free again */
+static void place_late(struct tx *tx)
+{
+	struct tx_late *late, *next;
+	struct tx_slot *slot;
+
+	list_for_each_entry_safe(late, next, &tx->late, item) {
+		slot = slot_get(tx, late->len, false);
+		if (!slot)
+			return;
+		slot->page = late->page;
+		slot->imm = late->imm;
+		slot->len = late->page ? PAGE_SIZE : late->len;
+		if (late->len)
+			memcpy(slot->buf, late->bytes, late->len);
+		list_add_tail(&slot->item, &tx->waiting);
+		late_del(tx, late);
+	}
 }
 
 /* tx->lock held. A slot without completion is free when a later one has completed. */
@@ -215,15 +297,14 @@ static size_t msg_bytes(const struct dvmm_msg *msg)
 	return sizeof(struct dvmm_msg_hdr) + msg->len + msg->tail_len;
 }
 
-static void fill(struct tx_slot *slot, const struct conn *conn, const struct dvmm_msg *msg,
+static void fill(void *buf, const struct conn *conn, const struct dvmm_msg *msg,
 		 u32 req, u32 status)
 {
-	struct dvmm_msg_hdr *hdr = slot->buf;
-	u8 *to = slot->buf + sizeof(*hdr);
+	struct dvmm_msg_hdr *hdr = buf;
+	u8 *to = buf + sizeof(*hdr);
 
-	slot->len = msg_bytes(msg);
 	*hdr = (struct dvmm_msg_hdr) {
-		.len = cpu_to_le32(slot->len),
+		.len = cpu_to_le32(msg_bytes(msg)),
 		.type = cpu_to_le16(msg->type),
 		.epoch = cpu_to_le32(READ_ONCE(conn->link->self->epoch)),
 		.vm = cpu_to_le32(msg->vm),
@@ -246,27 +327,37 @@ static void count_sent(struct conn *conn, const struct dvmm_msg *msg)
 	trace_dvmm_msg_tx(conn->link->peer, msg->type, msg->vm, msg_bytes(msg));
 }
 
+/* tx->lock held */
+static int send_or_keep(struct conn *conn, struct tx *tx, const struct dvmm_msg *msg,
+			u32 req, u32 status)
+{
+	struct tx_slot *slot = slot_for_new(tx, msg_bytes(msg));
+	struct tx_late *late = slot ? NULL : late_add(conn, tx, msg_bytes(msg));
+
+	if (!slot && !late)
+		return -ENOBUFS;
+	fill(slot ? slot->buf : late->bytes, conn, msg, req, status);
+	if (slot) {
+		slot->len = msg_bytes(msg);
+		enqueue(conn, tx, slot);
+	}
+	count_sent(conn, msg);
+	return 0;
+}
+
 int tx_send(struct conn *conn, const struct dvmm_msg *msg, u32 req, u32 status)
 {
 	struct tx *tx = &conn->tx[CHANNEL_MSG];
-	struct tx_slot *slot = NULL;
 	struct tx_hold hold;
-	bool open;
+	int err;
 
 	if (msg->len > DVMM_MSG_MAX || msg->tail_len > DVMM_MSG_MAX ||
 	    msg_bytes(msg) > DVMM_MSG_MAX)
 		return -EMSGSIZE;
 	tx_lock(tx, &hold);
-	open = tx->open;
-	if (open)
-		slot = slot_get(tx, msg_bytes(msg));
-	if (slot) {
-		fill(slot, conn, msg, req, status);
-		enqueue(conn, tx, slot);
-		count_sent(conn, msg);
-	}
+	err = tx->open ? send_or_keep(conn, tx, msg, req, status) : -ENOTCONN;
 	tx_unlock(tx, &hold);
-	return slot ? 0 : open ? -ENOBUFS : -ENOTCONN;
+	return err;
 }
 
 int tx_send_first(struct conn *conn, const struct dvmm_msg *msg)
@@ -277,9 +368,11 @@ int tx_send_first(struct conn *conn, const struct dvmm_msg *msg)
 
 	tx_lock(tx, &hold);
 	if (tx->open && tx->credits && tx->nr_posted < NR_POSTED)
-		slot = slot_get(tx, msg_bytes(msg));
+		slot = slot_get(tx, msg_bytes(msg), true);
 	if (slot) {
-		fill(slot, conn, msg, 0, 0);
+		fill(slot->buf, conn, msg, 0, 0);
+		slot->len = msg_bytes(msg);
+		tx->nr_unsignalled = SIGNAL_EVERY; /* its slot is free soon */
 		post(conn, tx, slot);
 		count_sent(conn, msg);
 	}
@@ -287,29 +380,40 @@ int tx_send_first(struct conn *conn, const struct dvmm_msg *msg)
 	return slot ? 0 : -ENOBUFS;
 }
 
-int tx_send_page(struct conn *conn, u32 imm, struct page *page)
+/* tx->lock held */
+static int send_or_keep_page(struct conn *conn, struct tx *tx, u32 imm, struct page *page)
 {
-	struct tx *tx = &conn->tx[CHANNEL_PAGE];
-	struct tx_slot *slot = NULL;
-	struct tx_hold hold;
-	bool open;
+	struct tx_slot *slot = slot_for_new(tx, 0);
+	struct tx_late *late = slot ? NULL : late_add(conn, tx, 0);
 
-	tx_lock(tx, &hold);
-	open = tx->open;
-	if (open)
-		slot = slot_get(tx, 0);
+	if (!slot && !late)
+		return -ENOBUFS;
+	get_page(page);
 	if (slot) {
-		get_page(page);
 		slot->page = page;
 		slot->imm = imm;
 		slot->len = PAGE_SIZE;
 		enqueue(conn, tx, slot);
-		atomic_inc(&conn->tx_count);
-		dvmm_stat_inc(conn->link->stats, DVMM_STAT_LINK_tx_pages);
-		trace_dvmm_page_tx(conn->link->peer, imm);
+	} else {
+		late->page = page;
+		late->imm = imm;
 	}
+	atomic_inc(&conn->tx_count);
+	dvmm_stat_inc(conn->link->stats, DVMM_STAT_LINK_tx_pages);
+	trace_dvmm_page_tx(conn->link->peer, imm);
+	return 0;
+}
+
+int tx_send_page(struct conn *conn, u32 imm, struct page *page)
+{
+	struct tx *tx = &conn->tx[CHANNEL_PAGE];
+	struct tx_hold hold;
+	int err;
+
+	tx_lock(tx, &hold);
+	err = tx->open ? send_or_keep_page(conn, tx, imm, page) : -ENOTCONN;
 	tx_unlock(tx, &hold);
-	return slot ? 0 : open ? -ENOBUFS : -ENOTCONN;
+	return err;
 }
 
 /* Returns false when the peer gives more than makes sense. */
@@ -353,6 +457,7 @@ void conn_sent(struct conn *conn, struct tx_slot *slot)
 		tx->nr_posted--;
 		slot_release(tx, done);
 	} while (done != slot);
+	place_late(tx);
 	pump(conn, tx);
 	tx_unlock(tx, &hold);
 	/* A waiter that comes now looks at the lists first, under the lock. */
@@ -365,7 +470,7 @@ static bool is_idle(struct tx *tx)
 	bool idle;
 
 	spin_lock_irq(&tx->lock);
-	idle = list_empty(&tx->waiting) && list_empty(&tx->posted);
+	idle = list_empty(&tx->late) && list_empty(&tx->waiting) && list_empty(&tx->posted);
 	spin_unlock_irq(&tx->lock);
 	return idle;
 }

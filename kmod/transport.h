@@ -19,7 +19,7 @@ enum channel { CHANNEL_MSG, CHANNEL_PAGE, NR_CHANNELS };
 /* At most so many sends are handed to the transport and not completed. */
 #define NR_POSTED 128
 
-/* One message or page on its way out. Preallocated: sending never fails for memory. */
+/* One message or page on its way out. Preallocated for what is usual: see queue.c. */
 struct tx_slot {
 	struct list_head item; /* tx->lock: free, waiting or posted list */
 	struct conn *conn;
@@ -43,6 +43,8 @@ struct tx {
 	struct list_head free[NR_SIZE_CLASSES]; /* lock */
 	struct list_head waiting; /* lock; in order */
 	struct list_head posted; /* lock; in order */
+	struct list_head late; /* lock; in order, behind those that wait: found no slot */
+	u32 nr_late; /* lock */
 	wait_queue_head_t idle; /* nothing waits or is posted */
 };
 

@@ -173,8 +173,7 @@ struct vm_config {
 	u32 nr_places;
 	struct dvmm_vcpu_place *places; /* kvmalloc'ed; the VM takes it over on success */
 	u64 budget; /* of this node */
-	u64 founders; /* 0, or this node joins a VM that those began, */
-	u32 mem_epoch; /* and that has lost so many nodes */
+	struct dsm_past past; /* .founders: 0, or this node joins while the VM runs */
 };
 
 /* homes.c */
@@ -212,7 +211,7 @@ struct file *vm_get_kvm(struct vm *vm); /* the real VM with a reference, or NULL
 void vm_release_kvm(struct vm *vm); /* drops the real files; by a thread of their process */
 void vm_lost_node(u8 node);
 void vm_expect_node(struct vm *vm, u8 node); /* any sleepable context, like the next */
-void vm_add_node(struct vm *vm, u8 node);
+int vm_add_node(struct vm *vm, u8 node); /* as dsm_vm_add_node() */
 /* for one node that joins and whose slice is not wanted any more */
 void vm_stop_at(struct vm *vm, u8 node, int error, const char *reason);
 __printf(2, 3) void vm_unsupported(struct vm *vm, const char *fmt, ...); /* event and log */
@@ -220,8 +219,8 @@ __printf(2, 3) void vm_unsupported(struct vm *vm, const char *fmt, ...); /* even
 /* origin.c: VMs whose VMM runs here */
 extern const struct dvmm_ioctl origin_ioctls[];
 extern const size_t nr_origin_ioctls;
-/* waits until it serves; @founders: 0, or it joins */
-long origin_request_slice(struct vm *vm, u8 node, u32 timeout_ms, u64 founders, u32 mem_epoch);
+/* waits until it serves; @past: zero, or it joins */
+long origin_request_slice(struct vm *vm, u8 node, u32 timeout_ms, const struct dsm_past *past);
 const char *origin_slice_error(long err); /* of that, for people */
 
 /* vcpu.c */
@@ -296,6 +295,7 @@ int setup_note(struct vcpu *vcpu, unsigned int cmd, u64 arg, const void *bytes, 
 /* tell @node, unless it knows; @real: here, with scratch memory of the VMM's */
 int setup_replay(struct vcpu *vcpu, u8 node, struct file *real, unsigned long scratch);
 void setup_free_all(struct vcpu *vcpu);
+void setup_forget_node(struct vm *vm, u8 node); /* it joins, perhaps again. move_begin() */
 /* The same for VM ioctls. slots_lock */
 int setup_note_vm(struct vm *vm, unsigned int cmd, u64 arg, const void *bytes, size_t len);
 int setup_tell_vm(struct vm *vm, u8 node);

@@ -9,7 +9,8 @@
  *    of memory, VM ioctls, memslots, routes.
  * 4. All nodes add it, itself last. It has no vCPU and no page, so nothing asks it before.
  *
- * What fails before the fourth step ends the slice there and nothing else.
+ * What fails before the fourth step ends the slice there and nothing else. A node may join
+ * again after it was lost to the VM, or has left it: it comes with nothing.
  */
 #include "internal.h"
 
@@ -20,8 +21,7 @@ struct join {
 	struct vm *vm;
 	u8 node;
 	struct dvmm_vm_join *args;
-	u64 founders;
-	u32 mem_epoch;
+	struct dsm_past past;
 };
 
 __printf(3, 4)
@@ -87,10 +87,9 @@ static long start_slice(struct join *join)
 			       START_TIMEOUT_MAX_MS);
 	long err;
 
-	dsm_vm_get_founders(join->vm->dsm, &join->founders, &join->mem_epoch);
+	dsm_vm_get_past(join->vm->dsm, &join->past);
 	join->vm->budget_of[join->node] = join->args->budget;
-	err = origin_request_slice(join->vm, join->node, timeout_ms, join->founders,
-				   join->mem_epoch);
+	err = origin_request_slice(join->vm, join->node, timeout_ms, &join->past);
 	if (!err)
 		return 0;
 	return fail(join->args, err, "no slice on node %u: %s (error %ld)", join->node,
@@ -140,7 +139,7 @@ static int add_there(struct join *join, u8 node)
 static long add_everywhere(struct join *join)
 {
 	struct vm *vm = join->vm;
-	long err = dsm_vm_settle_nodes(vm->dsm, join->mem_epoch);
+	long err = dsm_vm_settle_nodes(vm->dsm, join->past.epoch);
 	int node;
 
 	if (err)
@@ -148,8 +147,12 @@ static long add_everywhere(struct join *join)
 	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node))
 		err = add_there(join, node);
-	if (!err)
-		vm_add_node(vm, join->node);
+	if (err)
+		return err;
+	setup_forget_node(vm, join->node);
+	err = vm_add_node(vm, join->node);
+	if (err)
+		vm_die(vm, err, "the origin cannot add a node that joins");
 	return err;
 }
 
@@ -235,8 +238,6 @@ static long check(struct vm *vm, struct dvmm_vm_join *args)
 		return fail(args, -EINVAL, "a budget is at least %llu bytes", DVMM_BUDGET_MIN);
 	if (READ_ONCE(vm->nodes) & BIT_ULL(node))
 		return fail(args, -EEXIST, "node %u has a part in the VM", node);
-	if (READ_ONCE(vm->lost_nodes) & BIT_ULL(node))
-		return fail(args, -ESTALE, "the VM has lost node %u and goes on without it", node);
 	if (!vm->is_spanning)
 		return fail(args, -ENOTCONN, "the VM was started without other nodes");
 	if (vm_has_state(vm, DVMM_VM_DEFINED))
@@ -286,10 +287,8 @@ static int learn(struct vm *vm, u8 node, u32 step)
 		return dvmm_link_is_up(node) ? expect(vm, node) : -EHOSTUNREACH;
 	if (node == dvmm_node_self())
 		WRITE_ONCE(vm->is_joining, false);
-	else if (vm->expected_nodes & BIT_ULL(node))
-		vm_add_node(vm, node);
 	else
-		return -EINVAL;
+		return vm->expected_nodes & BIT_ULL(node) ? vm_add_node(vm, node) : -EINVAL;
 	return 0;
 }
 

@@ -170,16 +170,17 @@ static u32 pack_places(struct vm *vm, u64 nodes, struct dvmm_wire_place *places)
 	return nr;
 }
 
-long origin_request_slice(struct vm *vm, u8 node, u32 timeout_ms, u64 founders, u32 mem_epoch)
+long origin_request_slice(struct vm *vm, u8 node, u32 timeout_ms, const struct dsm_past *past)
 {
 	struct dvmm_wire_place *places = kvmalloc_array(DVMM_MAX_PLACES, sizeof(*places), GFP_KERNEL);
 	struct dvmm_msg_slice_start start = {
 		.guest_tsc_offset = cpu_to_le64(vm->guest_tsc_offset),
 		.home_policy = cpu_to_le32(vm->homes.policy),
 		.tsc_khz = cpu_to_le32(tsc_khz),
-		.mem_epoch = cpu_to_le32(mem_epoch),
+		.mem_epoch = cpu_to_le32(past->epoch),
 		.budget = cpu_to_le64(vm->budget_of[node]),
-		.founders = cpu_to_le64(founders),
+		.founders = cpu_to_le64(past->founders),
+		.gone_founders = cpu_to_le64(past->gone_founders),
 	};
 	struct dvmm_msg msg = {
 		.type = DVMM_MSG_SLICE_START,
@@ -231,6 +232,7 @@ const char *origin_slice_error(long err)
 /* The first failure ends the VM: slices that have started end with it. */
 static long start_vm(struct vm *vm, struct dvmm_vm_start *start)
 {
+	const struct dsm_past none = { 0 };
 	ktime_t deadline = ktime_add_ms(ktime_get(), start->timeout_ms ?:
 							     START_TIMEOUT_MS);
 	long err = 0;
@@ -238,7 +240,7 @@ static long start_vm(struct vm *vm, struct dvmm_vm_start *start)
 
 	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node)) {
-		err = origin_request_slice(vm, node, ms_until(deadline), 0, 0);
+		err = origin_request_slice(vm, node, ms_until(deadline), &none);
 		if (err)
 			snprintf(start->out_reason, sizeof(start->out_reason),
 				 "no slice on node %d: %s (error %ld)", node,

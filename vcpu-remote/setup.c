@@ -144,6 +144,20 @@ void setup_free_all(struct vcpu *vcpu)
 	free_setups(&vcpu->setups);
 }
 
+/* Its real vCPUs, if it had some, are gone with its former slice. */
+void setup_forget_node(struct vm *vm, u8 node)
+{
+	struct vcpu *vcpu;
+	unsigned long id;
+
+	xa_for_each(&vm->vcpus, id, vcpu) {
+		mutex_lock(&vcpu->setup_lock);
+		vcpu->ready_nodes &= ~BIT_ULL(node);
+		mutex_unlock(&vcpu->setup_lock);
+		vcpu->made_nodes &= ~BIT_ULL(node);
+	}
+}
+
 /* ---- of the VM ---- */
 
 int setup_note_vm(struct vm *vm, unsigned int cmd, u64 arg, const void *bytes, size_t len)

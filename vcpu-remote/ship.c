@@ -89,8 +89,10 @@ static void die_of_slice(struct vm *vm, int node, const char *what, int err)
 {
 	char reason[96];
 
-	snprintf(reason, sizeof(reason), "%s failed on node %d: error %d", what,
-		 node, -err);
+	if (err == -ENOTCONN)
+		snprintf(reason, sizeof(reason), "node %d is lost", node);
+	else
+		snprintf(reason, sizeof(reason), "%s failed on node %d: error %d", what, node, -err);
 	vm_die(vm, err, reason);
 }
 

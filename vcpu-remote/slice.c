@@ -114,6 +114,15 @@ static struct dvmm_vcpu_place *take_places(const struct dvmm_wire_place *wire, u
 	return places;
 }
 
+static struct dsm_past take_past(const struct dvmm_msg_slice_start *start)
+{
+	return (struct dsm_past){
+		.founders = le64_to_cpu(start->founders),
+		.gone_founders = le64_to_cpu(start->gone_founders),
+		.epoch = le32_to_cpu(start->mem_epoch),
+	};
+}
+
 static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *start)
 {
 	struct vm_config config = {
@@ -124,8 +133,7 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 		.homes.policy = le32_to_cpu(start->home_policy),
 		.nr_places = le32_to_cpu(start->nr_places),
 		.budget = le64_to_cpu(start->budget),
-		.founders = le64_to_cpu(start->founders),
-		.mem_epoch = le32_to_cpu(start->mem_epoch),
+		.past = take_past(start),
 	};
 	struct vm *vm;
 	int err = clock_check_khz(le32_to_cpu(start->tsc_khz));
@@ -159,11 +167,14 @@ static int make_vm(u8 from, u32 id, u32 req, const struct dvmm_msg_slice_start *
 }
 
 /* None: the VM starts everywhere. Else its origin is one, and this node joins them. */
-static bool founders_are_sound(u64 founders, u8 origin, u32 mem_epoch)
+static bool past_is_sound(const struct dvmm_msg_slice_start *start, u8 origin)
 {
-	if (!founders)
-		return !mem_epoch;
-	return founders & BIT_ULL(origin) && mem_epoch < DVMM_MAX_NODES;
+	const struct dsm_past past = take_past(start);
+
+	if (!past.founders)
+		return !past.epoch && !past.gone_founders;
+	return past.founders & BIT_ULL(origin) && !(past.gone_founders & ~past.founders) &&
+	       !(past.gone_founders & BIT_ULL(origin));
 }
 
 static bool start_is_sound(u8 from, u32 id, const struct dvmm_msg_slice_start *start,
@@ -178,7 +189,7 @@ static bool start_is_sound(u8 from, u32 id, const struct dvmm_msg_slice_start *s
 	       len == sizeof(*start) + nr * sizeof(struct dvmm_wire_place) &&
 	       strnlen((const char *)start->name, DVMM_NAME_SIZE) < DVMM_NAME_SIZE &&
 	       le32_to_cpu(start->home_policy) <= DVMM_HOME_INTERLEAVE &&
-	       founders_are_sound(le64_to_cpu(start->founders), from, le32_to_cpu(start->mem_epoch));
+	       past_is_sound(start, from);
 }
 
 /* The answer comes when a slice process serves: see announce(). */

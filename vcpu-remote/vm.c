@@ -120,12 +120,13 @@ void vm_expect_node(struct vm *vm, u8 node)
 }
 
 /* The memory last: once dsm has it, it may also be lost. */
-void vm_add_node(struct vm *vm, u8 node)
+int vm_add_node(struct vm *vm, u8 node)
 {
 	mutex_lock(&vm->lock);
+	WRITE_ONCE(vm->lost_nodes, vm->lost_nodes & ~BIT_ULL(node));
 	WRITE_ONCE(vm->nodes, vm->nodes | BIT_ULL(node));
 	mutex_unlock(&vm->lock);
-	dsm_vm_add_node(vm->dsm, node);
+	return dsm_vm_add_node(vm->dsm, node);
 }
 
 static void memory_describe(void *priv, u32 mem, u64 offset, char *out_text, size_t room)
@@ -158,8 +159,8 @@ static int make_parts(struct vm *vm, const struct vm_config *config)
 		vm->dsm = NULL;
 		goto free_stats;
 	}
-	if (config->founders)
-		dsm_vm_comes_late(vm->dsm, config->founders, config->mem_epoch);
+	if (config->past.founders)
+		dsm_vm_comes_late(vm->dsm, &config->past);
 	err = dsm_vm_set_budget(vm->dsm, config->budget);
 	if (!err)
 		err = add_vcpus(vm);
@@ -182,7 +183,7 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->origin = config->origin;
 	vm->nodes = nodes_of_places(config);
 	vm->is_spanning = hweight64(vm->nodes) > 1;
-	vm->is_joining = config->founders;
+	vm->is_joining = config->past.founders;
 	memcpy(vm->uuid, config->uuid, sizeof(vm->uuid));
 	strscpy(vm->name, config->name, sizeof(vm->name));
 	vm->homes = config->homes;

@@ -201,6 +201,7 @@ static_assert(sizeof(struct dvmm_msg_mem_held) == 16);
  * @mem_epoch: 0, or how many nodes it has lost before the receiver joins
  * @budget: bytes of the receiver's memory the VM may hold, or DVMM_BUDGET_*
  * @founders: 0, or the nodes it began with: the receiver joins the VM while it runs
+ * @gone_founders: of them: were lost, and may be back; their homes are the origin's
  */
 struct dvmm_msg_slice_start {
 	__u8 uuid[DVMM_UUID_SIZE];
@@ -212,6 +213,7 @@ struct dvmm_msg_slice_start {
 	__le32 mem_epoch;
 	__le64 budget;
 	__le64 founders;
+	__le64 gone_founders;
 };
 
 enum dvmm_join_step {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from nodes import BUILD, MIB, share, together, up  # noqa: E402
+from nodes import BUILD, MIB, build, share, together, up  # noqa: E402
 from testbed import Testbed, trace  # noqa: E402
 from testbed.tap import Tap  # noqa: E402
 
@@ -545,6 +545,7 @@ def host_killed(bed):
 
 def main(kernel="6.1", hosts="2", what="all"):
     tap = Tap()
+    build(kernel)
     with Testbed(hosts=int(hosts), kernel=kernel, cpus=1, mem="1G") as bed:
         if what in ("homes", "large"):
             (homes if what == "homes" else larges)(tap, bed)

@@ -6,7 +6,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from nodes import MIB, share, up  # noqa: E402
+from nodes import MIB, build, share, up  # noqa: E402
 from testbed import Testbed  # noqa: E402
 from testbed.tap import Tap  # noqa: E402
 
@@ -203,6 +203,7 @@ def link_cut(tap, bed):
 def main(kernel="6.1"):
     tap = Tap()
     kernels = (kernel.split("+") * 3)[:3]
+    build(kernel)
     with Testbed(hosts=3, kernel=kernels, cpus=1, mem="1G") as bed:
         link_cut(tap, bed)
         quiet(tap, bed)

@@ -1,10 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts of a testbed that share memory through dvmm-dsm, without any guest."""
 
-import os
+import subprocess
+import sys
 
-BUILD = os.environ.get("DVMM_BUILD", "build")
+from testbed import kernels
+
+BUILD = "build"
 MIB = 1 << 20
+
+
+def build(kernel):
+    """The product's modules, and dsm-test.ko against these, for a kernel ("6.1") or several ("6.1+6.12").
+
+    Before hosts boot: a test module that is older than the others does not load.
+    """
+    def make(*words):
+        subprocess.run(["make", "-s", *words], cwd=kernels.TOP, check=True, stdout=sys.stderr)
+
+    for version in kernel.split("+"):
+        dirs = subprocess.run(["selftests/kdirs", version], cwd=kernels.TOP, check=True, text=True, stdout=subprocess.PIPE)
+        for kdir in dirs.stdout.split():
+            make("modules", f"KDIR={kdir}")
+            make("-C", "selftests/dsm", f"KDIR={kdir}")
 
 
 class Node:

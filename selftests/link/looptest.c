@@ -273,6 +273,60 @@ static bool old_messages_never_come_on_a_new_connection(void)
 	       send_many(A, 0, 10) && came(B, 10);
 }
 
+static bool flood(int end, u32 count)
+{
+	struct dvmm_msg_mem mem = { .event = EVENT_ORDERED };
+	struct dvmm_msg msg = { .type = DVMM_MSG_MEM_PROTO, .payload = &mem, .len = sizeof(mem) };
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		mem.page = cpu_to_le64(i);
+		if (dvmm_loop_send(loop, end, &msg))
+			return false;
+	}
+	return true;
+}
+
+/* Both sides have no slot and no credit left: it must still go on, in order. */
+static bool messages_beyond_the_slots_wait(void)
+{
+	if (!start_up())
+		return false;
+	dvmm_loop_fault(loop, A, DVMM_MSG_MEM_PROTO, DVMM_LOOP_DELAY, 1, 300);
+	dvmm_loop_fault(loop, B, DVMM_MSG_MEM_PROTO, DVMM_LOOP_DELAY, 1, 300);
+	return flood(A, 10000) && flood(B, 10000) && came(B, 10000) && came(A, 10000) &&
+	       dvmm_loop_stat(loop, A, DVMM_STAT_LINK_tx_late) &&
+	       dvmm_loop_stat(loop, B, DVMM_STAT_LINK_tx_late) && both(DVMM_LINK_UP) &&
+	       !atomic_read(&losses);
+}
+
+/* What waited goes with its connection, and there is an end to it. */
+static bool queue_has_an_end(void)
+{
+	if (!start_up())
+		return false;
+	dvmm_loop_fault(loop, A, DVMM_MSG_MEM_PROTO, DVMM_LOOP_DELAY, 1, 60000);
+	if (!flood(A, 10000) || flood(A, 30000))
+		return false;
+	dvmm_loop_break(loop);
+	return eventually(atomic_read(&ups) == 4, 10) && eventually(both(DVMM_LINK_UP), 10) &&
+	       send_many(A, 0, 500) && came(B, 500);
+}
+
+static bool pages_beyond_the_slots_wait(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	int err = 0;
+	u32 i;
+
+	if (!page || !start_up())
+		return false;
+	for (i = 0; i < 1000 && !err; i++)
+		err = dvmm_loop_send_page(loop, A, 0, page);
+	put_page(page);
+	return !err && eventually(atomic_read(&pages) == 1000, 20) && !atomic_read(&wrong_pages);
+}
+
 static bool pages_arrive_whole_beyond_the_credits(void)
 {
 	struct page *page;
@@ -475,6 +529,9 @@ static const struct {
 	TEST(silence_makes_suspect_and_a_word_resumes),
 	TEST(broken_connection_ends_requests_and_comes_back),
 	TEST(old_messages_never_come_on_a_new_connection),
+	TEST(messages_beyond_the_slots_wait),
+	TEST(queue_has_an_end),
+	TEST(pages_beyond_the_slots_wait),
 	TEST(pages_arrive_whole_beyond_the_credits),
 	TEST(wrong_epochs_are_refused),
 	TEST(members_of_different_epochs_go_on),

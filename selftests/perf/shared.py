@@ -13,7 +13,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../dsm"), os.path.join(HERE, "../testbed")]
-from nodes import BUILD, share, up  # noqa: E402
+from nodes import BUILD, build, share, up  # noqa: E402
 from testbed import Testbed  # noqa: E402
 from testbed.figures import figure, raw_latency, raw_round_trip  # noqa: E402
 
@@ -21,7 +21,7 @@ ROUNDS, PAGES, HAMMER_SECONDS, PORT = 5, 200, 10, 7999
 SOURCE, FLOOR = f"{HERE}/floor.c", f"{os.path.abspath(BUILD)}/selftests/perf/floor"
 
 
-def build():
+def build_floor():
     os.makedirs(os.path.dirname(FLOOR), exist_ok=True)
     subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-pthread", SOURCE, "-o", FLOOR], check=True)
 
@@ -152,7 +152,8 @@ def measure(bed, ranges, a, b, c):
 
 
 def main(kernel="6.1"):
-    build()
+    build(kernel)
+    build_floor()
     ranges = Ranges()
     with Testbed(hosts=3, kernel=kernel, cpus=1, mem="1G") as bed:
         nodes = up(bed.hosts)

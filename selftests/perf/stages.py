@@ -12,7 +12,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../dsm"), os.path.join(HERE, "../testbed")]
-from nodes import share, up  # noqa: E402
+from nodes import build, share, up  # noqa: E402
 from testbed import Testbed  # noqa: E402
 from testbed.figures import figure  # noqa: E402
 
@@ -51,6 +51,7 @@ def stages_of(page, home, asker):
 
 
 def main(kernel="6.1"):
+    build(kernel)
     with Testbed(hosts=2, kernel=kernel, cpus=1, mem="1G") as bed:
         a, b = up(bed.hosts)
         share([a, b], 256)

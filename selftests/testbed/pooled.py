@@ -8,6 +8,7 @@ Homes are interleaved: half of the guest must fit into each budget, and a budget
 beside the kernel and QEMU. selftests/unit shows that the guest's program finds a wrong word.
 """
 
+import contextlib
 import re
 import sys
 import time
@@ -56,11 +57,21 @@ def budget(cluster, host, size=""):
 
 def post_mortem(cluster):
     for host in cluster.bed.hosts:
-        for command in ("free -m", "ps -eo rss,comm --sort=-rss | head -6", "dmesg | tail -25", f"{DVMM} event list | tail -8",
+        for command in ("free -m", "ps -eo rss,comm --sort=-rss | head -6", "dmesg | tail -25", f"{DVMM} event list | tail -8", f"{DVMM} stat link",
                         "cat /proc/pressure/memory; grep -E 'allocstall|pgscan_direct |refault|oom' /proc/vmstat"):
             job = host.start(command)
             job.wait(30)
             print("".join(f"# {host}: {line}\n" for line in (job.output + job.errors).splitlines()), end="", flush=True)
+
+
+@contextlib.contextmanager
+def explained(cluster):
+    """A failure tells what the hosts look like; what the VM did is told every 15 s, see wait_telling()."""
+    try:
+        yield
+    except Exception:
+        post_mortem(cluster)
+        raise
 
 
 def no_oom(bed):
@@ -133,15 +144,11 @@ def main(*words):
             1, 1, name="pooled", test=TESTS, mem=f"{guest_mib}M", home="interleave", show="-v" in sys.argv,
             budget=f"n1={budget_mib}M,n2={budget_mib}M", append="dvmm.limit=3600",
             options=f"-object memory-backend-ram,id=ram,size={guest_mib}M,reserve=off -machine memory-backend=ram")
-        with tap.case(f"guest_of_{guest_mib}_mib_on_two_hosts_of_{host_mib}_mib ({kernel})"):
-            try:
-                fills_and_verifies(cluster, guest, guest_mib, budget_mib)
-            except Exception:
-                post_mortem(cluster)
-                raise
-        with tap.case(f"host_short_of_memory_gets_copies_back_from_a_guest ({kernel})"):
+        with tap.case(f"guest_of_{guest_mib}_mib_on_two_hosts_of_{host_mib}_mib ({kernel})"), explained(cluster):
+            fills_and_verifies(cluster, guest, guest_mib, budget_mib)
+        with tap.case(f"host_short_of_memory_gets_copies_back_from_a_guest ({kernel})"), explained(cluster):
             gives_copies_back(cluster, guest, bed.hosts[1])
-        with tap.case(f"guest_ends_well ({kernel})"):
+        with tap.case(f"guest_ends_well ({kernel})"), explained(cluster):
             guest.finish("touchall", "memcheck", timeout=900)
             for host in bed.hosts:
                 cluster.wait_vm_gone(host)

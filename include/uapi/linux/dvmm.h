@@ -373,8 +373,9 @@ struct dvmm_vcpu_move {
  * The node has no vCPU and is home of no memory at first: see DVMM_VCPU_MOVE, which may
  * bring one there now, and DVMM_MEM_REHOME. No vCPU stands still meanwhile.
  *
- * EEXIST: it has a part in the VM. ESTALE: it was lost to the VM, which goes on without.
- * EBUSY: the VM does not run yet, a vCPU of it moves, or another node joins it. EAGAIN:
+ * A node that the VM has lost, and goes on without, may join again.
+ *
+ * EEXIST: it has a part in the VM. EBUSY: the VM does not run yet, a vCPU of it moves, or another node joins it. EAGAIN:
  * another node of it was lost meanwhile: ask again. ENOTCONN: there is no link to it, or the
  * VM was started without other nodes. ETIMEDOUT: no slice came up. EINVAL: no node, or
  * budget. EIO: the VM is dead, or the slice died.

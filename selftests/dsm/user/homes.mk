@@ -4,13 +4,14 @@ TOP := $(abspath ../../..)
 BUILD ?= $(TOP)/build/selftests/dsm/user-homes
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize=alignment
 CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -pthread $(SANITIZE) \
-	-include shim.h -include shim-homes.h -I. -I$(BUILD)/none -I$(TOP)/include -I$(TOP)/include/uapi
+	-include shim.h -I. -I$(BUILD)/none -I$(TOP)/include -I$(TOP)/include/uapi
 FILES := $(basename $(notdir $(filter-out %/adopt.c %/bug.c %/fault.c %/heat.c %/main.c %/memfile.c,$(wildcard $(TOP)/dsm/*.c))))
-OBJECTS := $(FILES:%=$(BUILD)/%.o) $(BUILD)/shim.o $(BUILD)/cold.o $(BUILD)/defer.o $(BUILD)/homes-test.o
-HEADERS := shim.h shim-homes.h $(wildcard $(TOP)/dsm/*.h $(TOP)/kmod/kmod.h $(TOP)/include/dvmm/*.h)
+PLAYED := shim cold defer played_link played_node homes-test
+OBJECTS := $(addprefix $(BUILD)/,$(addsuffix .o,$(FILES) $(PLAYED)))
+HEADERS := shim.h played_link.h played_node.h $(wildcard $(TOP)/dsm/*.h $(TOP)/kmod/kmod.h $(TOP)/include/dvmm/*.h)
 # What shim.h stands for.
 NONE := asm/tsc linux/atomic linux/completion linux/delay linux/file linux/fs linux/hash linux/highmem \
-	linux/hrtimer linux/kref linux/math64 linux/mempool linux/mm linux/mm_types linux/module linux/mutex linux/pagemap \
+	linux/hrtimer linux/kref linux/list linux/math64 linux/mempool linux/mm linux/mm_types linux/module linux/mutex linux/pagemap \
 	linux/rcupdate linux/refcount linux/rmap linux/sched linux/shrinker linux/slab linux/string \
 	linux/tracepoint linux/wait linux/workqueue linux/xarray trace/define_trace
 

@@ -4,15 +4,15 @@
  *
  *   nodes RUNS [SEED [STYLE]]    prints TAP; STYLE: 1..6, only that one
  *
- * Messages travel by sockets, are late by chance, and pages overtake them. Faults
- * are function calls here (access_page()); who holds the page lock uses the page.
+ * Links are played (played_link.c), faults are function calls (access_page()); who holds
+ * the page lock uses the page.
  */
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "../../../dsm/internal.h"
+#include "played_link.h"
+#include "played_node.h"
 
 #define NR_NODES 3
 #define VM_ID 0x10001
@@ -24,12 +24,7 @@
 #define NR_HOT (HOT_OF_GROUP * NR_GROUPS) /* most; those of the style are used */
 #define NR_THREADS 4
 #define NR_STYLES 6
-#define LATE_US 400
 #define SLOW_US 6000
-#define VERY_LATE_US 20000
-#define RTT_NS 5000 /* short turns: pages move much */
-
-enum channel { MESSAGES, PAGES, NR_CHANNELS };
 
 /* What a run is like. */
 struct style {
@@ -54,35 +49,10 @@ struct shared {
 
 static const struct style *style;
 static struct shared *shared;
-static int sockets[NR_NODES + 1][NR_NODES + 1][NR_CHANNELS];
-static u8 self;
 static u8 victim;
-static unsigned int seed;
 static struct dsm_vm *vm;
 static struct dsm_mem *mem;
 static long added[NR_HOT];
-
-static void die(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	printf("# node %u: ", self);
-	vprintf(fmt, args);
-	printf("\n");
-	fflush(stdout);
-	va_end(args);
-	_exit(1);
-}
-
-static unsigned int chance(void)
-{
-	static __thread unsigned int state;
-
-	if (!state)
-		state = seed * 7919 + self * 104729 + (unsigned int)(uintptr_t)pthread_self() / 4096;
-	return rand_r(&state);
-}
 
 bool shim_is_short(void)
 {
@@ -102,299 +72,7 @@ void shim_dawdle(void)
 		usleep(chance() % SLOW_US);
 }
 
-/* ---- kmod's door ---- */
-
-struct peer {
-	bool is_lost;
-	int ended; /* channels */
-	pthread_mutex_t send_lock[NR_CHANNELS];
-};
-
-struct request {
-	u32 id;
-	bool done;
-	int error;
-	struct request *next;
-	struct wait_queue_head wait;
-};
-
-static struct peer peers[NR_NODES + 1];
-static const struct dvmm_service *service;
-static pthread_mutex_t requests_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct request *requests;
-static u32 last_request;
-
-u8 dvmm_node_self(void)
-{
-	return self;
-}
-
-u64 dvmm_link_rtt_ns(u8 node)
-{
-	(void)node;
-	return RTT_NS;
-}
-
-int dvmm_link_clock(u8 node, s64 *out_offset, u64 *out_error)
-{
-	(void)node;
-	*out_offset = 0;
-	*out_error = 1;
-	return 0;
-}
-
-void dvmm_link_fail(u8 node, const char *reason)
-{
-	die("link to node %u failed: %s", node, reason);
-}
-
-void dvmm_event(enum dvmm_event_kind kind, u8 node, u32 id, const char *fmt, ...)
-{
-	(void)kind, (void)node, (void)id, (void)fmt;
-}
-
-int dvmm_service_register(const struct dvmm_service *s)
-{
-	service = s;
-	return 0;
-}
-
-void dvmm_service_unregister(const struct dvmm_service *s)
-{
-	(void)s;
-	service = NULL;
-}
-
-static int send_bytes(u8 node, enum channel channel, const void *bytes, size_t len)
-{
-	struct peer *peer = &peers[node];
-
-	if (READ_ONCE(peer->is_lost))
-		return -ENOTCONN;
-	pthread_mutex_lock(&peer->send_lock[channel]);
-	/* To one that has just died: nobody knows yet. */
-	if (send(sockets[self][node][channel], bytes, len, MSG_NOSIGNAL) < 0 && errno == EMSGSIZE)
-		die("too long a message");
-	pthread_mutex_unlock(&peer->send_lock[channel]);
-	return 0;
-}
-
-static int send_msg(u8 node, const struct dvmm_msg *msg, u32 req, u32 status)
-{
-	u8 bytes[8192];
-	struct dvmm_msg_hdr hdr = { .type = msg->type, .vm = msg->vm, .req = req, .status = status };
-
-	memcpy(bytes, &hdr, sizeof(hdr));
-	if (msg->len)
-		memcpy(bytes + sizeof(hdr), msg->payload, msg->len);
-	if (msg->tail_len)
-		memcpy(bytes + sizeof(hdr) + msg->len, msg->tail, msg->tail_len);
-	return send_bytes(node, MESSAGES, bytes, sizeof(hdr) + msg->len + msg->tail_len);
-}
-
-int dvmm_link_send(u8 node, const struct dvmm_msg *msg)
-{
-	return send_msg(node, msg, 0, 0);
-}
-
-int dvmm_link_send_page(u8 node, u32 imm, struct page *page)
-{
-	u8 bytes[sizeof(imm) + PAGE_SIZE];
-
-	memcpy(bytes, &imm, sizeof(imm));
-	memcpy(bytes + sizeof(imm), page->data, PAGE_SIZE);
-	return send_bytes(node, PAGES, bytes, sizeof(bytes));
-}
-
-int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len)
-{
-	struct dvmm_msg msg = { .type = DVMM_MSG_REPLY };
-
-	(void)data, (void)len;
-	return send_msg(node, &msg, req, -error);
-}
-
-int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len)
-{
-	return dvmm_link_reply(node, req, error, data, len);
-}
-
-static void take_out(struct request *request)
-{
-	struct request **at;
-
-	pthread_mutex_lock(&requests_lock);
-	for (at = &requests; *at; at = &(*at)->next)
-		if (*at == request) {
-			*at = request->next;
-			break;
-		}
-	pthread_mutex_unlock(&requests_lock);
-}
-
-static int request_once(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
-			size_t *out_len, u32 timeout_ms)
-{
-	struct request request = {};
-	long left;
-	int err;
-
-	(void)reply, (void)reply_len, (void)out_len;
-	init_waitqueue_head(&request.wait);
-	pthread_mutex_lock(&requests_lock);
-	request.id = ++last_request;
-	request.next = requests;
-	requests = &request;
-	pthread_mutex_unlock(&requests_lock);
-	err = send_msg(node, msg, request.id, 0);
-	left = err ? 0 : wait_event_timeout(request.wait, READ_ONCE(request.done) ||
-					    READ_ONCE(peers[node].is_lost), timeout_ms);
-	take_out(&request);
-	if (err || !left)
-		return err ?: -ETIMEDOUT;
-	return request.done ? request.error : -ENOTCONN;
-}
-
-int dvmm_link_request(u8 node, const struct dvmm_msg *msg, void *reply, size_t reply_len,
-		      size_t *out_len, u32 timeout_ms)
-{
-	int err;
-
-	while ((err = request_once(node, msg, reply, reply_len, out_len, timeout_ms)) == -ENOBUFS)
-		usleep(1000);
-	return err;
-}
-
-static void answer(const struct dvmm_msg_hdr *hdr)
-{
-	struct request *request;
-
-	pthread_mutex_lock(&requests_lock);
-	for (request = requests; request && request->id != hdr->req; request = request->next)
-		;
-	if (request) {
-		request->error = -(int)hdr->status;
-		WRITE_ONCE(request->done, true);
-	}
-	pthread_mutex_unlock(&requests_lock);
-}
-
-static int handle_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
-{
-	int err;
-
-	shim_must_not_wait++;
-	err = service->message(from, hdr, payload, len);
-	shim_must_not_wait--;
-	return err;
-}
-
-static void receive_message(u8 from, const u8 *bytes, size_t len)
-{
-	struct dvmm_msg_hdr hdr;
-	u8 payload[8192] __attribute__((aligned(8)));
-
-	memcpy(&hdr, bytes, sizeof(hdr));
-	memcpy(payload, bytes + sizeof(hdr), len - sizeof(hdr));
-	if (hdr.type == DVMM_MSG_REPLY)
-		answer(&hdr);
-	else if (handle_message(from, &hdr, payload, len - sizeof(hdr)))
-		die("a message of node %u was refused", from);
-}
-
-static void receive_page(u8 from, const u8 *bytes)
-{
-	struct page *page = alloc_page(GFP_KERNEL);
-	u32 imm;
-
-	memcpy(&imm, bytes, sizeof(imm));
-	memcpy(page->data, bytes + sizeof(imm), PAGE_SIZE);
-	shim_must_not_wait++;
-	if (service->page(from, imm, &page))
-		die("a page of node %u was refused", from);
-	shim_must_not_wait--;
-	/* Another page, or this one, is left over for the next to be received into. */
-	if (page)
-		put_page(page);
-}
-
-/* Noticed some time later, and not by all at once. */
-static void peer_ended(u8 node)
-{
-	if (__atomic_add_fetch(&peers[node].ended, 1, __ATOMIC_SEQ_CST) < NR_CHANNELS)
-		return;
-	usleep(chance() % 40000);
-	WRITE_ONCE(peers[node].is_lost, true);
-	service->link_lost(node);
-}
-
-/* Pages more: the steps of a loss must not overtake them. */
-static void be_late(enum channel channel)
-{
-	unsigned int dice = chance() % 16;
-
-	if (dice == 1 && channel == PAGES)
-		usleep(chance() % VERY_LATE_US);
-	else if (dice < 4)
-		usleep(chance() % LATE_US);
-}
-
-static void *receive(void *arg)
-{
-	u8 node = (uintptr_t)arg >> 1;
-	enum channel channel = (uintptr_t)arg & 1;
-	u8 bytes[8192];
-	ssize_t len;
-
-	for (;;) {
-		len = recv(sockets[self][node][channel], bytes, sizeof(bytes), 0);
-		if (!len)
-			break;
-		if (len < 0) /* what had come before its end is still there */
-			continue;
-		be_late(channel);
-		if (channel == MESSAGES)
-			receive_message(node, bytes, len);
-		else
-			receive_page(node, bytes);
-	}
-	peer_ended(node);
-	return NULL;
-}
-
-static void open_links(void)
-{
-	uintptr_t node, channel;
-	pthread_t thread;
-
-	for (node = 1; node <= NR_NODES; node++)
-		for (channel = 0; node != self && channel < NR_CHANNELS; channel++) {
-			pthread_mutex_init(&peers[node].send_lock[channel], NULL);
-			pthread_create(&thread, NULL, receive, (void *)(node << 1 | channel));
-		}
-}
-
-/* ---- memfile.c and fault.c ---- */
-
-struct file *memfile_create(struct dsm_mem *m)
-{
-	struct file *file = calloc(1, sizeof(*file));
-
-	file->private_data = m;
-	file->f_mapping = calloc(1, sizeof(*file->f_mapping));
-	mem_get(m);
-	return file;
-}
-
-void fput(struct file *file)
-{
-	struct dsm_mem *m = file->private_data;
-
-	page_free_frames(m);
-	mem_put(m);
-	free(file->f_mapping);
-	free(file);
-}
+/* ---- fault.c ---- */
 
 /* No home moves. */
 int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
@@ -411,7 +89,7 @@ static bool is_settled(const struct page_ref *ref)
 int fault_wait(const struct page_ref *ref)
 {
 	if (!wait_event_timeout(*page_wait_queue(ref->page), is_settled(ref), 30000))
-		die("page %llu: no answer (state %s, phase %u)", ref->index,
+		node_die("page %llu: no answer (state %s, phase %u)", ref->index,
 		    proto_node_state_name(ref->page->node.state), vm->loss.phase);
 	return 0;
 }
@@ -463,7 +141,7 @@ static bool access_page(u64 index, u8 want, void (*use)(u64 *words, int nr), int
 	int err;
 
 	if (page_get(mem, index, GFP_KERNEL, &op.ref))
-		die("no memory");
+		node_die("no memory");
 	evict_wait_for_room(vm);
 	while (!is_lost(index)) {
 		page_lock(&op.ref);
@@ -507,29 +185,7 @@ static void use_read(u64 *words, int hot)
 static void use_check(u64 *words, int hot)
 {
 	if ((long)words[self] != added[hot])
-		die("page %d: %llu of %ld additions are there", hot, words[self], added[hot]);
-}
-
-static bool may_evict(const struct page_ref *ref)
-{
-	u8 state = ref->page->node.state;
-
-	if (!ref->page->frame || state == PROTO_I || proto_is_transient(state) || block_has(ref->page))
-		return false;
-	return !ref->home || state == PROTO_E ||
-	       (state == PROTO_S && ref->home->home.sharers != 1ULL << self);
-}
-
-static void evict_page(u64 index)
-{
-	struct op op = {};
-
-	if (page_get(mem, index, GFP_KERNEL, &op.ref))
-		die("no memory");
-	page_lock(&op.ref);
-	if (may_evict(&op.ref))
-		act_evict(&op);
-	page_unlock(&op.ref);
+		node_die("page %d: %llu of %ld additions are there", hot, words[self], added[hot]);
 }
 
 static void *load(void *arg)
@@ -544,7 +200,7 @@ static void *load(void *arg)
 		if (reads && hot / HOT_OF_EXTENT == self - 1)
 			continue;
 		if (style->evicts && !(chance() % 8))
-			evict_page(index_of(hot));
+			node_evict(mem, index_of(hot));
 		else if (reads || chance() % 2)
 			access_page(index_of(hot), PROTO_READ, use_read, hot);
 		else
@@ -561,22 +217,10 @@ static void *load(void *arg)
 
 /* ---- one node ---- */
 
-static void meet(int barrier, int nr)
-{
-	u64 end = ktime_get_ns() + 40000000000ull;
-
-	__atomic_add_fetch(&shared->arrived[barrier], 1, __ATOMIC_SEQ_CST);
-	while (READ_ONCE(shared->arrived[barrier]) < nr) {
-		if (ktime_get_ns() > end)
-			die("nobody comes to %d", barrier);
-		usleep(500);
-	}
-}
-
 static void failed(void *priv, int error, const char *reason)
 {
 	(void)priv, (void)error;
-	die("the VM failed: %s", reason);
+	node_die("the VM failed: %s", reason);
 }
 
 static const struct dsm_vm_ops ops = { .failed = failed };
@@ -590,18 +234,18 @@ static void make_vm(struct dvmm_stats *stats)
 	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: block_init() ?: serve_init();
 
 	if (err)
-		die("init: %d", err);
-	open_links();
+		node_die("init: %d", err);
+	played_links_open();
 	vm = dsm_vm_create(VM_ID, 0xe, 1, stats, &ops, NULL);
-	meet(0, NR_NODES);
+	node_meet(&shared->arrived[0], NR_NODES);
 	if (self == 1) {
 		mutex_lock(&vm->lock);
 		err = mem_create(vm, &config, &mem);
 		mutex_unlock(&vm->lock);
 		if (err)
-			die("mem_create: %d", err);
+			node_die("mem_create: %d", err);
 	}
-	meet(1, NR_NODES);
+	node_meet(&shared->arrived[1], NR_NODES);
 	mem = mem_find(vm, 1);
 }
 
@@ -625,14 +269,14 @@ static void mark_lost(void)
 
 	for (hot = 0; hot < HOT_OF_GROUP * shared->nr_groups; hot++) {
 		if (page_get(mem, index_of(hot), GFP_KERNEL, &ref))
-			die("no memory");
+			node_die("no memory");
 		page_lock(&ref);
 		if (ref.home && ref.home->home.state == PROTO_LOST) {
 			shared->lost[hot] = 1;
 			__atomic_add_fetch(&shared->pages_lost, 1, __ATOMIC_SEQ_CST);
 		}
 		else if (ref.home && shared->lost[hot])
-			die("page %d was said to be lost, but its home knows of holders", hot);
+			node_die("page %d was said to be lost, but its home knows of holders", hot);
 		page_unlock(&ref);
 	}
 }
@@ -645,7 +289,7 @@ static void check_all(void)
 		if (shared->lost[hot])
 			continue;
 		if (!access_page(index_of(hot), chance() % 2 ? PROTO_READ : PROTO_WRITE, use_check, hot))
-			die("the VM is dead");
+			node_die("the VM is dead");
 		__atomic_add_fetch(&shared->checked, 1, __ATOMIC_SEQ_CST);
 	}
 }
@@ -663,7 +307,7 @@ static void node(void)
 			access_page(index_of(i), PROTO_WRITE, use_add, i);
 	if (style->is_large)
 		make_blocks();
-	meet(2, NR_NODES);
+	node_meet(&shared->arrived[2], NR_NODES);
 	for (i = 0; i < NR_THREADS; i++)
 		pthread_create(&thread[i], NULL, load, NULL);
 	for (i = 0; i < NR_THREADS; i++)
@@ -671,66 +315,28 @@ static void node(void)
 	/* Before the first is out of the load the survivors have agreed. */
 	for (i = 0; (int)READ_ONCE(vm->epoch) != nr_lost || loss_is_dealt_with(vm); i++) {
 		if (i > 30000)
-			die("no agreement: epoch %u phase %u", vm->epoch, vm->loss.phase);
+			node_die("no agreement: epoch %u phase %u", vm->epoch, vm->loss.phase);
 		usleep(1000);
 	}
-	meet(3, nr_left);
+	node_meet(&shared->arrived[3], nr_left);
 	mark_lost();
-	meet(4, nr_left);
+	node_meet(&shared->arrived[4], nr_left);
 	if (style->only_reads && shared->pages_lost)
-		die("%ld pages are lost", shared->pages_lost);
+		node_die("%ld pages are lost", shared->pages_lost);
 	check_all();
 	__atomic_add_fetch(&shared->refused, atomic_read(&vm->stats->value[DVMM_STAT_VM_requests_refused]),
 			   __ATOMIC_SEQ_CST);
-	meet(5, nr_left);
+	node_meet(&shared->arrived[5], nr_left);
 	__atomic_add_fetch(&shared->blocks, atomic_read(&vm->stats->value[DVMM_STAT_VM_large_pages]),
 			   __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&shared->splits, atomic_read(&vm->stats->value[DVMM_STAT_VM_large_pages_split]),
 			   __ATOMIC_SEQ_CST);
 	dsm_vm_destroy(vm);
-	meet(6, nr_left);
+	node_meet(&shared->arrived[6], nr_left);
 	_exit(0);
 }
 
 /* ---- a run ---- */
-
-static void make_sockets(void)
-{
-	int a, b, channel, pair[2], room = 4 << 20;
-
-	for (a = 1; a <= NR_NODES; a++)
-		for (b = a + 1; b <= NR_NODES; b++)
-			for (channel = 0; channel < NR_CHANNELS; channel++) {
-				if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
-					die("socketpair");
-				setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-				setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-				sockets[a][b][channel] = pair[0];
-				sockets[b][a][channel] = pair[1];
-			}
-}
-
-static void close_sockets(int but_of)
-{
-	int a, b, channel;
-
-	for (a = 1; a <= NR_NODES; a++)
-		for (b = 1; b <= NR_NODES; b++)
-			for (channel = 0; a != b && a != but_of && channel < NR_CHANNELS; channel++)
-				close(sockets[a][b][channel]);
-}
-
-static pid_t start_node(int n)
-{
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	self = n;
-	close_sockets(n);
-	node();
-	_exit(1);
-}
 
 /* The load reaches blocks that nobody else has touched before, in and after the loss. */
 static void *add_groups(void *arg)
@@ -755,10 +361,10 @@ static bool run(void)
 	shared->nr_groups = 1;
 	/* Home asks the sharer of the lowest number to send the page. */
 	victim = style->only_reads ? NR_NODES : 2 + seed % 2;
-	make_sockets();
+	played_links_make(NR_NODES);
 	for (n = 1; n <= NR_NODES; n++)
-		pid[n] = start_node(n);
-	close_sockets(0);
+		pid[n] = node_start(n, node);
+	played_links_keep_of(0);
 	for (n = 0; READ_ONCE(shared->arrived[2]) < NR_NODES && n < 20000; n++)
 		usleep(500);
 	if (style->is_large)

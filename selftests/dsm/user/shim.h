@@ -193,10 +193,12 @@ struct mutex { pthread_mutex_t m; };
 #define mutex_destroy(lock) pthread_mutex_destroy(&(lock)->m)
 #ifdef SHIM_PAGE_LOCKS /* of page.c: none are taken but those */
 #define mutex_lock(lock) (pthread_mutex_lock(&(lock)->m), (void)shim_must_not_wait++)
+#define mutex_lock_killable(lock) (mutex_lock(lock), 0)
 #define mutex_unlock(lock) (pthread_mutex_unlock(&(lock)->m), (void)shim_must_not_wait--)
 extern __thread int shim_must_not_wait;
 #else
 #define mutex_lock(lock) pthread_mutex_lock(&(lock)->m)
+#define mutex_lock_killable(lock) (mutex_lock(lock), 0)
 #define mutex_unlock(lock) pthread_mutex_unlock(&(lock)->m)
 #endif
 typedef struct mutex spinlock_t;
@@ -242,6 +244,7 @@ struct completion { bool done; struct wait_queue_head wait; };
 void init_completion(struct completion *completion);
 void complete(struct completion *completion);
 void wait_for_completion(struct completion *completion);
+#define wait_for_completion_killable(completion) (wait_for_completion(completion), 0)
 
 /* ---- work ---- */
 
@@ -269,10 +272,7 @@ void cancel_work_sync(struct work_struct *work);
 void flush_work(struct work_struct *work);
 
 enum hrtimer_restart { HRTIMER_NORESTART };
-struct hrtimer {
-	enum hrtimer_restart (*function)(struct hrtimer *timer);
-	int nr_armed;
-};
+struct hrtimer { enum hrtimer_restart (*function)(struct hrtimer *timer); };
 #define HRTIMER_MODE_REL 0
 #define HRTIMER_MODE_REL_SOFT 0
 #define hrtimer_is_queued(timer) ((void)(timer), false) /* one more does no harm */
@@ -430,9 +430,30 @@ void shim_dawdle(void);
 	static inline __attribute__((unused)) void trace_##name(proto) { shim_dawdle(); } \
 	struct shim_export
 
-/* ---- others that headers of dsm/ and kmod/ mention ---- */
+/* ---- lists ---- */
 
 struct list_head { struct list_head *next, *prev; };
+#define INIT_LIST_HEAD(head) ((head)->next = (head)->prev = (head))
+#define list_empty(head) (READ_ONCE((head)->next) == (head))
+#define list_first_entry_or_null(head, type, member) \
+	(list_empty(head) ? NULL : container_of((head)->next, type, member))
+#define list_for_each(at, head) for ((at) = (head)->next; (at) != (head); (at) = (at)->next)
+static inline void list_add_tail(struct list_head *item, struct list_head *head)
+{
+	item->next = head;
+	item->prev = head->prev;
+	head->prev->next = item;
+	head->prev = item;
+}
+static inline void list_del_init(struct list_head *item)
+{
+	item->prev->next = item->next;
+	item->next->prev = item->prev;
+	INIT_LIST_HEAD(item);
+}
+
+/* ---- others that headers of dsm/ and kmod/ mention ---- */
+
 struct class;
 struct module;
 struct file_operations;
