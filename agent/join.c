@@ -43,7 +43,6 @@ const char *join_code(int err)
 	case -EEXIST:
 	case -EBUSY:
 	case -EAGAIN:
-	case -ESTALE:
 	case -EOPNOTSUPP:
 		return RPC_CONFLICT;
 	case -ENOTCONN:
