@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* agent/drain.c - node.drain: VMs of this node shall not need another node any more. Its vCPUs
- * move, each to the node of its VM with the most room, then the homes of memory, then its
- * pages; the node may go when all of that is done.
+ * move, each to the node of its VM with the most room, or when none of them has any to another
+ * one, which joins the VM; then the homes of memory, then its pages. Then the node may go.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 
 struct drained_vm {
 	char name[DVMM_NAME_SIZE];
-	uint32_t nr_vcpus;
+	uint32_t nr_vcpus, nr_joined;
 	uint64_t nr_extents, downtime_ns, took_ns;
 };
 
@@ -25,6 +25,7 @@ struct drain {
 	struct agent *agent;
 	struct deferred *deferred;
 	uint32_t node, self;
+	bool may_join; /* other nodes */
 	int free_cpus[DVMM_MAX_NODES];
 	uint32_t nr;
 	struct drained_vm vms[MAX_VMS];
@@ -53,7 +54,7 @@ static bool is_reached(struct drain *drain, uint32_t node)
 				       link.out_state == DVMM_LINK_UP);
 }
 
-/* The node of the VM that has the most, and of these the first; its origin is always one. */
+/* That of @nodes which has the most, and of these the first; the VM's origin is always one. */
 static uint32_t roomiest(struct drain *drain, uint64_t nodes)
 {
 	uint32_t best = drain->self;
@@ -65,13 +66,34 @@ static uint32_t roomiest(struct drain *drain, uint64_t nodes)
 	return best;
 }
 
-static int move_vcpu(struct drain *drain, const struct dvmm_vm_get *vm, uint32_t vcpu_id,
+/* Also of nodes without a part in the VM, if it has no room. Who does not join is not asked again. */
+static uint32_t choose(struct drain *drain, struct dvmm_vm_get *vm, struct drained_vm *row)
+{
+	uint32_t best = roomiest(drain, vm->out_nodes);
+	struct dvmm_vm_join join = { .vm_id = vm->vm_id };
+	uint64_t took_ns;
+
+	if (drain->free_cpus[best] > 0 || !drain->may_join)
+		return best;
+	join.node_id = roomiest(drain, UINT64_MAX);
+	if (drain->free_cpus[join.node_id] <= 0)
+		return best;
+	if (join_vm(drain->agent, &join, &took_ns)) {
+		drain->free_cpus[join.node_id] = 0;
+		return best;
+	}
+	vm->out_nodes |= 1ull << join.node_id;
+	row->nr_joined++;
+	return join.node_id;
+}
+
+static int move_vcpu(struct drain *drain, struct dvmm_vm_get *vm, uint32_t vcpu_id,
 		     struct drained_vm *row)
 {
 	struct dvmm_vcpu_move move = {
 		.vm_id = vm->vm_id,
 		.vcpu_id = vcpu_id,
-		.node_id = roomiest(drain, vm->out_nodes),
+		.node_id = choose(drain, vm, row),
 	};
 	int err = dvmm_vcpu_move(drain->agent->control, &move);
 
@@ -84,7 +106,7 @@ static int move_vcpu(struct drain *drain, const struct dvmm_vm_get *vm, uint32_t
 	return 0;
 }
 
-static int move_vcpus(struct drain *drain, const struct dvmm_vm_get *vm, struct drained_vm *row)
+static int move_vcpus(struct drain *drain, struct dvmm_vm_get *vm, struct drained_vm *row)
 {
 	struct dvmm_vcpu_get vcpu;
 	uint32_t from = 0;
@@ -142,7 +164,7 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
-static int drain_vm(struct drain *drain, const struct dvmm_vm_get *vm)
+static int drain_vm(struct drain *drain, struct dvmm_vm_get *vm)
 {
 	struct drained_vm *row = &drain->vms[drain->nr];
 	uint64_t begun_ns = now_ns();
@@ -191,9 +213,10 @@ static json_t *answer(struct request *request, void *arg, int err)
 				    RPC_CONFLICT, "%s", drain->reason);
 	list = json_array();
 	for (uint32_t i = 0; i < drain->nr; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}",
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}",
 						      "vm", drain->vms[i].name,
 						      "vcpus", (json_int_t)drain->vms[i].nr_vcpus,
+						      "joined", (json_int_t)drain->vms[i].nr_joined,
 						      "moved_extents", (json_int_t)drain->vms[i].nr_extents,
 						      "downtime_ns", (json_int_t)drain->vms[i].downtime_ns,
 						      "took_ns", (json_int_t)drain->vms[i].took_ns));
@@ -211,25 +234,23 @@ static void on_room(void *arg, const int free_cpus[DVMM_MAX_NODES])
 
 json_t *method_node_drain(struct request *request)
 {
-	const char *name = json_string_value(json_object_get(request->params, "node"));
-	const struct config_node *node = name ? config_node_by_name(&request->agent->config, name) :
-						NULL;
+	const struct config_node *node = node_of_request(request, "node");
 	uint32_t self = request->agent->config.self.id;
 	struct drain *drain;
 
 	if (!node)
-		return request_fail(request, name ? RPC_NOT_FOUND : RPC_INVALID,
-				    "%s: no such node in this node's configuration", name ? name : "node");
+		return NULL;
 	if (node->id == self)
 		return request_fail(request, RPC_CONFLICT,
 				    "%s: VMs that run here leave it when each other node drains it; those whose VMM is here cannot",
-				    name);
+				    node->name);
 	drain = calloc(1, sizeof(*drain));
 	if (!drain)
 		abort();
 	drain->agent = request->agent;
 	drain->self = self;
 	drain->node = node->id;
+	drain->may_join = members_have_quorum(request->agent);
 	drain->deferred = request_defer(request);
 	room_ask(request->agent, on_room, drain);
 	return NULL;

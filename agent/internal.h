@@ -183,6 +183,8 @@ int members_open(struct agent *agent, const char *state);
 int members_start(struct agent *agent);
 /** members_describe() - who is in quorum with this node, or why nobody is */
 const char *members_describe(struct agent *agent, char *text, size_t size);
+/** members_have_quorum() - also when nobody asks for it */
+bool members_have_quorum(struct agent *agent);
 /** members_may_span() - may @vm come to need other nodes? Not without quorum: request_fail() */
 bool members_may_span(struct request *request, const char *vm);
 
@@ -193,9 +195,21 @@ int metrics_start(struct agent *agent);
 int metrics_check(struct agent *agent, const char *where);
 void metrics_stop(struct agent *agent);
 
+/* node.c */
+/** node_of_request() - the node that parameter @param names; NULL: request_fail() */
+const struct config_node *node_of_request(struct request *request, const char *param);
+
+/* join.c: a node gets a part in a VM that runs. */
+/** join_vm() - in a thread: it waits; 0 or as dvmm_vm_join() */
+int join_vm(struct agent *agent, struct dvmm_vm_join *join, uint64_t *ret_took_ns);
+/** join_code() - of an error of it, or of dvmm_vcpu_move() */
+const char *join_code(int err);
+
 /* vm.c */
 /** vm_find() - a VM of this node by name, UUID or id. -ENOENT or other -errno */
 int vm_find(struct agent *agent, const char *name, struct dvmm_vm_get *ret_vm);
+/** vm_fill_budget() - "200M", "none" or "default"; -EINVAL: request_fail() */
+int vm_fill_budget(struct request *request, json_t *size, uint64_t *ret_bytes);
 /** vm_needs_others() - one of this node: has it vCPUs, or homes of memory, elsewhere? */
 bool vm_needs_others(struct agent *agent, const struct dvmm_vm_get *vm);
 

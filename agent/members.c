@@ -135,13 +135,18 @@ const char *members_describe(struct agent *agent, char *text, size_t size)
 	return text;
 }
 
+bool members_have_quorum(struct agent *agent)
+{
+	return !agent->cluster || !cluster_quorum(agent->cluster)->is_asked ||
+	       cluster_quorum(agent->cluster)->is_there;
+}
+
 bool members_may_span(struct request *request, const char *vm)
 {
 	struct agent *agent = request->agent;
 	char who[128];
 
-	if (!agent->cluster || !cluster_quorum(agent->cluster)->is_asked ||
-	    cluster_quorum(agent->cluster)->is_there)
+	if (members_have_quorum(agent))
 		return true;
 	request_fail(request, RPC_CONFLICT,
 		     "%s: node %s has no quorum (%s): no VM can span nodes until it is back", vm,

@@ -24,6 +24,18 @@ json_t *method_node_info(struct request *request)
 			 "abi", get.out_abi_version);
 }
 
+const struct config_node *node_of_request(struct request *request, const char *param)
+{
+	const char *name = json_string_value(json_object_get(request->params, param));
+	const struct config_node *node = name ? config_node_by_name(&request->agent->config, name) :
+						NULL;
+
+	if (!node)
+		request_fail(request, name ? RPC_NOT_FOUND : RPC_INVALID,
+			     "%s: no such node in this node's configuration", name ? name : param);
+	return node;
+}
+
 static json_t *node_row(const struct config_node *node, const char *state)
 {
 	char addr[DVMM_ADDR_TEXT_SIZE];

@@ -342,7 +342,7 @@ static json_t *budget_row(struct request *request, const struct dvmm_vm_get *vm,
 	return row;
 }
 
-static int fill_size(struct request *request, json_t *size, uint64_t *ret_bytes)
+int vm_fill_budget(struct request *request, json_t *size, uint64_t *ret_bytes)
 {
 	const char *text = json_string_value(size);
 
@@ -364,7 +364,7 @@ json_t *method_mem_budget(struct request *request)
 
 	if (!name)
 		return request_fail(request, RPC_INVALID, "mem.budget needs a VM");
-	if (size && fill_size(request, size, &bytes))
+	if (size && vm_fill_budget(request, size, &bytes))
 		return NULL;
 	if (vm_find(request->agent, name, &vm))
 		return request_fail(request, RPC_NOT_FOUND, "%s: no such VM on this node", name);
@@ -373,18 +373,6 @@ json_t *method_mem_budget(struct request *request)
 }
 
 /* ---- moving homes ---- */
-
-static const struct config_node *node_of(struct request *request, const char *param)
-{
-	const char *name = json_string_value(json_object_get(request->params, param));
-	const struct config_node *node = name ? config_node_by_name(&request->agent->config, name) :
-						NULL;
-
-	if (!node)
-		request_fail(request, name ? RPC_NOT_FOUND : RPC_INVALID,
-			     "%s: no such node in this node's configuration", name ? name : param);
-	return node;
-}
 
 /* "3" or "3-7" */
 static int fill_extents(const char *text, struct dvmm_mem_rehome *rehome)
@@ -407,7 +395,7 @@ static int fill_rehome(struct request *request, struct dvmm_mem_rehome *rehome)
 {
 	const char *mem = json_string_value(json_object_get(request->params, "mem"));
 	const char *extent = json_string_value(json_object_get(request->params, "extent"));
-	const struct config_node *node = node_of(request, "node");
+	const struct config_node *node = node_of_request(request, "node");
 
 	if (!node)
 		return -EINVAL;
@@ -422,7 +410,7 @@ static int fill_rehome(struct request *request, struct dvmm_mem_rehome *rehome)
 	}
 	if (!json_object_get(request->params, "from"))
 		return 0;
-	node = node_of(request, "from");
+	node = node_of_request(request, "from");
 	if (node)
 		rehome->from_node = node->id;
 	return node ? 0 : -EINVAL;
@@ -567,7 +555,7 @@ static int fill_budget(struct request *request, json_t *budget, struct dvmm_vm_b
 		request_fail(request, RPC_INVALID, "a budget is {\"node\": NAME, \"size\": SIZE}");
 		return -EINVAL;
 	}
-	if (fill_size(request, json_object_get(budget, "size"), &bytes))
+	if (vm_fill_budget(request, json_object_get(budget, "size"), &bytes))
 		return -EINVAL;
 	ret_on->bytes = bytes;
 	return find_node(request, name, &ret_on->node_id);

@@ -6,6 +6,7 @@
 
 #ifdef __KERNEL__
 #include <linux/string.h>
+#include <asm/byteorder.h>
 #elif !defined(le16_to_cpu)
 #include <endian.h>
 #include <string.h>

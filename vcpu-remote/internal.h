@@ -96,7 +96,6 @@ struct vm {
 	u64 lost_nodes; /* lock for writing; had a part, and the VM goes on without */
 	u64 expected_nodes; /* lock for writing; join, or have tried to */
 	bool is_spanning; /* began with other nodes */
-	bool is_joining; /* slice: only the origin knows this node yet */
 	u8 uuid[DVMM_UUID_SIZE];
 	char name[DVMM_NAME_SIZE];
 	struct dsm_homes homes; /* origin: homes.range is kvmalloc'ed */

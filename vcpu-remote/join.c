@@ -286,10 +286,8 @@ static int learn(struct vm *vm, u8 node, u32 step)
 	if (step == DVMM_JOIN_EXPECT)
 		return dvmm_link_is_up(node) ? expect(vm, node) : -EHOSTUNREACH;
 	if (node == dvmm_node_self())
-		WRITE_ONCE(vm->is_joining, false);
-	else
-		return vm->expected_nodes & BIT_ULL(node) ? vm_add_node(vm, node) : -EINVAL;
-	return 0;
+		return 0;
+	return vm->expected_nodes & BIT_ULL(node) ? vm_add_node(vm, node) : -EINVAL;
 }
 
 int join_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr, const void *payload,

@@ -10,19 +10,27 @@ static char *kvm = "/dev/kvm";
 module_param(kvm, charp, 0444);
 MODULE_PARM_DESC(kvm, "The host's own KVM device");
 
-static int stop_message(struct vm *vm, const struct dvmm_msg_vm_stop *stop, size_t len)
+/* A slice without vCPUs only lent memory: it is lost as if its host were. */
+static bool is_needed(const struct vm *vm, u8 node)
+{
+	return !vm_is_origin(vm) || vm_vcpu_nodes(vm) & BIT_ULL(node);
+}
+
+static int stop_message(struct vm *vm, u8 from, const struct dvmm_msg_vm_stop *stop, size_t len)
 {
 	char reason[DVMM_REASON_SIZE];
 	u32 error;
 
-	if (len != sizeof(*stop))
+	if (len != sizeof(*stop) || !(vm_is_origin(vm) || from == vm->origin))
 		return -EPROTO;
 	error = le32_to_cpu(stop->error);
 	if (error > MAX_ERRNO)
 		return -EPROTO;
 	strscpy(reason, (const char *)stop->reason, sizeof(reason));
-	/* The origin tells all; a slice tells the origin, which does. */
-	vm_end(vm, -(int)error, reason, vm_is_origin(vm));
+	if (is_needed(vm, from))
+		vm_end(vm, -(int)error, reason, vm_is_origin(vm));
+	else
+		dsm_vm_miss_node(vm->dsm, from);
 	return 0;
 }
 
@@ -53,7 +61,7 @@ static int vm_message(struct vm *vm, u8 from, const struct dvmm_msg_hdr *hdr,
 		return (vm->lost_nodes | vm->expected_nodes) & BIT_ULL(from) ? 0 : -EPROTO;
 	switch (le16_to_cpu(hdr->type)) {
 	case DVMM_MSG_VM_STOP:
-		return stop_message(vm, payload, len);
+		return stop_message(vm, from, payload, len);
 	case DVMM_MSG_VCPU_EXIT:
 		return exit_message(vm, from, payload, len);
 	case DVMM_MSG_APIC:

@@ -8,6 +8,7 @@
 #ifdef __KERNEL__
 #include <linux/errno.h>
 #include <linux/string.h>
+#include <asm/byteorder.h>
 #else
 #include <endian.h>
 #include <errno.h>

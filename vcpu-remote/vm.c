@@ -183,7 +183,6 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->origin = config->origin;
 	vm->nodes = nodes_of_places(config);
 	vm->is_spanning = hweight64(vm->nodes) > 1;
-	vm->is_joining = config->past.founders;
 	memcpy(vm->uuid, config->uuid, sizeof(vm->uuid));
 	strscpy(vm->name, config->name, sizeof(vm->name));
 	vm->homes = config->homes;
@@ -471,13 +470,14 @@ void vm_stop_at(struct vm *vm, u8 node, int error, const char *reason)
 	dvmm_link_send(node, &msg);
 }
 
+/* A slice tells the origin, which decides whether the VM can do without. */
 static void tell_others(struct vm *vm, int error, const char *reason)
 {
 	int node;
 
 	for (node = vm_next_node(vm, -1); node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node))
-		if (!READ_ONCE(vm->is_joining) || node == vm->origin)
+		if (vm_is_origin(vm) || node == vm->origin)
 			vm_stop_at(vm, node, error, reason);
 }
 

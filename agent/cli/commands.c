@@ -68,6 +68,14 @@ static const struct column vm_info_columns[] = {
 	{ 0 },
 };
 
+static const struct column join_columns[] = {
+	{ "vm", "VM", LOOK_TEXT, 0 },
+	{ "node", "Node", LOOK_TEXT, 0 },
+	{ "took_ns", "Took", LOOK_NS, 0 },
+	{ "rtt_ns", "Round trip of the link", LOOK_NS, 0 },
+	{ 0 },
+};
+
 static const struct column vcpu_columns[] = {
 	{ "vm", "VM", LOOK_TEXT, 0 },
 	{ "vcpu", "VCPU", LOOK_NUMBER, 0 },
@@ -140,12 +148,15 @@ static const struct column move_columns[] = {
 	{ "rtt_ns", "Round trip of the link", LOOK_NS, 0 },
 	{ "bytes", "Sent", LOOK_BYTES, 0 },
 	{ "late_interrupts", "Interrupts sent on", LOOK_NUMBER, 0 },
+	{ "joined", "Joined the VM first", LOOK_TEXT, 0 },
+	{ "join_ns", "Which took", LOOK_NS, 0 },
 	{ 0 },
 };
 
 static const struct column drain_columns[] = {
 	{ "vm", "VM", LOOK_TEXT, 0 },
 	{ "vcpus", "VCPUS-MOVED", LOOK_NUMBER, 0 },
+	{ "joined", "NODES-JOINED", LOOK_NUMBER, COLUMN_WIDE },
 	{ "moved_extents", "EXTENTS-MOVED", LOOK_NUMBER, 0 },
 	{ "downtime_ns", "STOOD-STILL", LOOK_NS, 0 },
 	{ "took_ns", "TOOK", LOOK_NS, 0 },
@@ -239,6 +250,9 @@ const struct command commands[] = {
 	  vm_columns, 0 },
 	{ "vm", "info", "VM", "One VM, by name, UUID or id", "vm.info", { "vm" }, 1, vm_info_columns,
 	  COMMAND_ONE },
+	{ "vm", "join", "VM NODE [--budget BYTES]",
+	  "Give NODE, which became a member later, a part in a running VM: vCPUs and homes may go there",
+	  "vm.join", { "vm", "node" }, 2, join_columns, COMMAND_ONE, 0, { "budget" } },
 	{ "vm", "xml", "--place 0-1=NODE,2-3=NODE [OPTION...]",
 	  "Write the libvirt domain of a spanning VM (dvmm vm xml --help)", NULL, { NULL }, 0, NULL, 0 },
 	{ "vm", "topology", "--place 0-1=NODE,2-3=NODE --mem SIZE [--machine q35|pc] [-o qemu|libvirt|json]",
@@ -246,7 +260,7 @@ const struct command commands[] = {
 	  NULL, { NULL }, 0, NULL, 0 },
 	{ "vcpu", "list", "[VM]", "vCPUs: where they live, and what this node counted for its own",
 	  "vcpu.list", { "vm" }, 0, vcpu_columns, 0, 2 },
-	{ "vcpu", "move", "VM:N NODE", "Make a vCPU of a running VM live on another of the VM's nodes",
+	{ "vcpu", "move", "VM:N NODE", "Make a vCPU of a running VM live on another node; one that has no part in the VM joins it first",
 	  "vcpu.move", { "vcpu", "node" }, 2, move_columns, COMMAND_ONE },
 	{ "mem", "list", "[VM]", "Memory objects: size, and what of them is on this node", "mem.list",
 	  { "vm" }, 0, mem_columns, 0 },

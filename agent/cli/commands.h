@@ -6,7 +6,7 @@
 #include "table.h"
 
 #define NR_ARGS_MAX 2
-#define NR_OPTIONS_MAX 4
+#define NR_OPTIONS_MAX 5
 
 /**
  * struct command - dvmm NOUN VERB ARGS

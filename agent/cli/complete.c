@@ -96,7 +96,7 @@ static void offer_argument(const struct line *line, const char *name)
 		offer(line, "node");
 		offer(line, "link");
 		offer_rows(line, "vm.list", "vm");
-	} else if (!strcmp(name, "size")) {
+	} else if (!strcmp(name, "size") || !strcmp(name, "BYTES")) {
 		offer(line, "none");
 		offer(line, "default");
 	} else if (!strcmp(name, "POLICY")) {

@@ -92,7 +92,7 @@ static const struct program programs[] = {
 	{ "complete", NULL, do_complete, NULL }, /* for shells: commands.c has what is for people */
 };
 
-static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from", "ttl" };
+static const char *const option_names[NR_OPTIONS_MAX] = { "mem", "extent", "from", "ttl", "budget" };
 
 enum { OPTION_NAMED = 1000 };
 
@@ -106,6 +106,7 @@ static const struct argp_option argp_options[] = {
 	{ "extent", OPTION_NAMED + 1, "N[-M]", 0, "mem rehome: these extents (2 MiB) of it", 0 },
 	{ "from", OPTION_NAMED + 2, "NODE", 0, "mem rehome: what has its home there", 0 },
 	{ "ttl", OPTION_NAMED + 3, "SECONDS", 0, "cluster token: how long it is good (600)", 0 },
+	{ "budget", OPTION_NAMED + 4, "BYTES", 0, "vm join: memory of NODE that the VM may hold, as 200M, none, default", 0 },
 	{ "on", 'O', "NODE", 0, "Ask the agent of that node of the cluster", 0 },
 	{ "socket", 's', "PATH", 0, "Of the agent (" RPC_SOCKET ")", 0 },
 	{ "help", 'h', NULL, 0, "This, or the help of the noun before it", 0 },

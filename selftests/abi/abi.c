@@ -126,6 +126,8 @@ static const struct ioctl_case cases[] = {
 	  { OFF(dvmm_vm_budget, reserved) } },
 	{ "vcpu_move", DVMM_VCPU_MOVE, sizeof(struct dvmm_vcpu_move), sizeof(struct dvmm_vcpu_move),
 	  {} },
+	{ "vm_join", DVMM_VM_JOIN, sizeof(struct dvmm_vm_join), sizeof(struct dvmm_vm_join),
+	  { OFF(dvmm_vm_join, reserved) } },
 	{ "mem_empty", DVMM_MEM_EMPTY, sizeof(struct dvmm_mem_empty), sizeof(struct dvmm_mem_empty),
 	  { OFF(dvmm_mem_empty, reserved) } },
 	{ "mem_rehome", DVMM_MEM_REHOME, sizeof(struct dvmm_mem_rehome),
@@ -551,6 +553,44 @@ static void check_move(unsigned int vm)
 	expect("vcpu_move", "vcpu_beyond_all", ENOENT, try(control, DVMM_VCPU_MOVE, &arg));
 }
 
+static int join(unsigned int vm, unsigned int node, uint64_t bytes, char *reason)
+{
+	struct dvmm_vm_join arg = { .size = sizeof(arg), .vm_id = vm, .node_id = node, .budget = bytes };
+	int ret = try(control, DVMM_VM_JOIN, &arg);
+
+	memcpy(reason, arg.out_reason, sizeof(arg.out_reason));
+	return ret;
+}
+
+/* Of a VM that has a part on node 2 and waits for its VMM. */
+static void check_join_of_two(void)
+{
+	struct dvmm_vcpu_place place = { .vcpu_id = 1, .node_id = 2 };
+	struct dvmm_vm_create create = good_vm();
+	char reason[DVMM_REASON_SIZE];
+
+	create.uuid[0] = 0xb1;
+	create.places = (uintptr_t)&place;
+	create.nr_places = 1;
+	expect("vm_create", "for_vm_join", 0, try(control, DVMM_VM_CREATE, &create));
+	expect("vm_join", "node_of_the_vm", EEXIST, join(create.out_vm_id, 2, 0, reason));
+	expect("vm_join", "before_the_vm_runs", EBUSY, join(create.out_vm_id, 3, 0, reason));
+	report(strstr(reason, "has not started") != NULL, "vm_join", "says_why");
+	close(create.out_fd);
+}
+
+static void check_join(unsigned int vm)
+{
+	char reason[DVMM_REASON_SIZE];
+
+	expect("vm_join", "no_such_vm", ENOENT, join(99, 2, 0, reason));
+	expect("vm_join", "no_such_node", EINVAL, join(vm, DVMM_MAX_NODES, 0, reason));
+	expect("vm_join", "budget_too_small", EINVAL, join(vm, 2, DVMM_BUDGET_MIN - 1, reason));
+	expect("vm_join", "the_origin", EEXIST, join(vm, 1, 0, reason));
+	expect("vm_join", "vm_without_other_nodes", ENOTCONN, join(vm, 2, 0, reason));
+	check_join_of_two();
+}
+
 static int empty(unsigned int vm, unsigned int node, unsigned int timeout_ms)
 {
 	struct dvmm_mem_empty arg = { .size = sizeof(arg), .vm_id = vm, .node_id = node,
@@ -583,6 +623,7 @@ static void check_rehome(void)
 	expect("mem_rehome", "extent_of_all_objects", EINVAL, rehome(vm, 0, 1, 1, DVMM_ANY_NODE));
 	expect("mem_rehome", "no_memory_yet", ENOENT, rehome(vm, 0, 0, 1, DVMM_ANY_NODE));
 	check_move(vm);
+	check_join(vm);
 	check_empty(vm);
 	close(create.out_fd);
 }
@@ -646,6 +687,13 @@ static int epoch_set_on_our_fd(void)
 	return set_epoch(9, 6);
 }
 
+static int vm_join_on_our_fd(void)
+{
+	char reason[DVMM_REASON_SIZE];
+
+	return join(99, 2, 0, reason);
+}
+
 static int open_device(void)
 {
 	return open(DEVICE, O_RDWR) < 0 ? errno : 0;
@@ -671,6 +719,8 @@ static void check_rights(void)
 	expect("control", "open_by_nobody", EACCES, as_nobody(open_device));
 	expect("link_add", "by_nobody_on_a_passed_fd", EPERM, as_nobody(link_add_on_our_fd));
 	expect("epoch_set", "by_nobody_on_a_passed_fd", EPERM, as_nobody(epoch_set_on_our_fd));
+	if (try(control, DVMM_VM_JOIN, NULL) != ENOTTY)
+		expect("vm_join", "by_nobody_on_a_passed_fd", EPERM, as_nobody(vm_join_on_our_fd));
 }
 
 int main(int argc, char **argv)

@@ -4,7 +4,8 @@
  * VMs are created, and events from a FIFO ($DVMM_FAKE), a line each: KIND NODE VM TEXT.
  * A VM named "alone" needs no other node; one named "wide" has a part everywhere, others on n1 and n3.
  * With $DVMM_FAKE_ENDS VMs and links end when the fd that owns them is closed. While $DVMM_FAKE.held is
- * there, "old" is a VM of n1 that runs and has memory on each node.
+ * there, "old" is a VM of n1 that runs and has memory on each node. While $DVMM_FAKE.deaf is there, no slice
+ * comes up on a node that joins a VM.
  * And the journal: entries go to $DVMM_FAKE_JOURNAL, a field a line, an empty line after each.
  */
 #include <arpa/inet.h>
@@ -30,6 +31,7 @@ static uint32_t nr_links;
 static struct dvmm_vm_create vms[16] = { { .name = "old", .out_vm_id = FIRST_ID, .uuid = { 0xaa } } };
 static struct dvmm_vcpu_place places[DVMM_MAX_VCPUS];
 static uint32_t nr_vms = 1, nr_places;
+static uint64_t joined[16];
 /* Of pipes of which the owner of a VM or a link has the other end; 0: it never ends. */
 static int vm_ends[16], link_ends[DVMM_MAX_NODES];
 
@@ -129,12 +131,17 @@ int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
 	return 0;
 }
 
-static int old_is_held(void)
+static int is_there(const char *what)
 {
 	char path[256];
 
-	snprintf(path, sizeof(path), "%s.held", getenv("DVMM_FAKE"));
+	snprintf(path, sizeof(path), "%s.%s", getenv("DVMM_FAKE"), what);
 	return !access(path, F_OK);
+}
+
+static int old_is_held(void)
+{
+	return is_there("held");
 }
 
 /* Homes are on nodes that have a part in the VM. */
@@ -200,6 +207,7 @@ int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 	strcpy(ret_vm->out_name, vms[i].name);
 	strcpy(ret_vm->out_reason, i ? "" : "node n2 is lost");
 	ret_vm->out_nodes = strcmp(vms[i].name, "wide") ? 1 << 1 | 1 << 3 : UINT64_MAX;
+	ret_vm->out_nodes |= joined[i];
 	return 0;
 }
 
@@ -279,9 +287,34 @@ static void wait_for_go(void)
 		usleep(10000);
 }
 
+/* What the VM may hold there is then shown as of this node. */
+int dvmm_vm_join(int control, struct dvmm_vm_join *join)
+{
+	struct dvmm_vm_budget budget;
+	struct dvmm_link_get link;
+	struct dvmm_vm_get vm;
+
+	if (dvmm_vm_next(control, join->vm_id, &vm) || vm.vm_id != join->vm_id)
+		return -ENOENT;
+	if (vm.out_nodes >> join->node_id & 1)
+		return sprintf(join->out_reason, "node %u has a part in it", join->node_id), -EEXIST;
+	if (vm.out_state == DVMM_VM_DEAD)
+		return strcpy(join->out_reason, "the VM is dead"), -EIO;
+	if (dvmm_link_get(control, join->node_id, &link) || link.out_state != DVMM_LINK_UP)
+		return sprintf(join->out_reason, "there is no link to node %u", join->node_id), -ENOTCONN;
+	if (is_there("deaf"))
+		return sprintf(join->out_reason, "no slice on node %u", join->node_id), -ETIMEDOUT;
+	joined[join->vm_id - FIRST_ID] |= 1ull << join->node_id;
+	dvmm_vm_budget(control, join->vm_id, join->budget, &budget);
+	return 0;
+}
+
 int dvmm_vcpu_move(int control, struct dvmm_vcpu_move *move)
 {
-	(void)control;
+	struct dvmm_vm_get vm;
+
+	if (dvmm_vm_next(control, move->vm_id, &vm) || !(vm.out_nodes >> move->node_id & 1))
+		return sprintf(move->out_reason, "node %u has no part in the VM", move->node_id), -ENOTCONN;
 	for (uint32_t i = 0; move->vm_id != FIRST_ID && i < nr_places; i++) {
 		if (places[i].vcpu_id != move->vcpu_id)
 			continue;

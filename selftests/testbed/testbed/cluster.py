@@ -60,31 +60,35 @@ class Cluster:
             job.check(120)
         self.wait_links(links_timeout)
 
-    def form(self, **settings):
-        """As up(), but the hosts become a cluster by token, as people make it."""
-        first, *others = self.bed.hosts
+    def form(self, hosts=None, **settings):
+        """As up(), but the hosts (all) become a cluster by token, as people make it."""
+        first, *others = hosts or self.bed.hosts
         first.run(f"{DVMM} cluster init --name lab --node n1")
         self.node_with_state_up(first)
         for name, value in settings.items():
             first.run(f"{DVMM} cluster set {name.replace('_', '-')} {value}")
         for host in others:
-            token = self.dvmm(first, "cluster token")["token"]
-            host.run(f"{DVMM} cluster join {token} --node n{host.n}")
-            self.node_with_state_up(host)
-        self.wait_links()
+            self.take_in(host)
+        self.wait_links(hosts=hosts)
 
-    def node_with_state_up(self, host):
+    def take_in(self, host, words=("modules", "agent")):
+        """One more host joins what form() made."""
+        token = self.dvmm(self.bed.hosts[0], "cluster token")["token"]
+        host.run(f"{DVMM} cluster join {token} --node n{host.n}")
+        self.node_with_state_up(host, words)
+
+    def node_with_state_up(self, host, words=("modules", "agent")):
         """One that `dvmm cluster` has made a node."""
         modules = self.bed.module_dir(host.release)
-        for word in ("modules", "agent"):
+        for word in words:
             host.start(f"DVMM_MODULES={modules} sh selftests/testbed/node-up {word}").check(120)
 
     def node_up(self, host, total, env=""):
         modules = self.bed.module_dir(host.release)
         return host.start(f"DVMM_MODULES={modules} {self.env} {env} sh selftests/testbed/node-up {host.n} {total}")
 
-    def wait_links(self, timeout=60):
-        jobs = [host.start(f"sh selftests/testbed/node-up links {timeout}") for host in self.bed.hosts]
+    def wait_links(self, timeout=60, hosts=None):
+        jobs = [host.start(f"sh selftests/testbed/node-up links {timeout}") for host in hosts or self.bed.hosts]
         for job in jobs:
             job.check(timeout + 20)
 
