@@ -13,7 +13,7 @@
 #define FROZEN 0x80 /* in a table, beside the node */
 #define ORPHAN 0x40 /* likewise: as by mem->orphaned_by, and the node that was lost is back */
 #define NODE 0x3f
-static_assert(DVMM_MAX_NODES <= NODE + 1);
+static_assert(!((DVMM_MAX_NODES - 1) & ~NODE));
 
 struct waiting {
 	struct waiting *next;
