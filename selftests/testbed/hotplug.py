@@ -11,10 +11,7 @@ The guest takes in what comes and tries it, from its last vCPU if it can choose 
 
 import sys
 
-from testbed import Testbed
-from testbed.cluster import Cluster
-from testbed.libvirt import IMAGES, Libvirt, domain_xml, explain, nothing_is_left, placement, set_up, tear_down
-from testbed.tap import Tap
+from testbed.libvirt import IMAGES, domain_xml, nothing_is_left, placement, scenario
 
 UUID = "6d766d64-0000-4000-8000-000000000002"
 READY = r"DVMM-GUEST: waits for its power button"
@@ -50,9 +47,6 @@ class Guest:
 
     def mems(self, host):
         return {mem["mem"]: mem for mem in self.cluster.dvmm(host, "mem list web1")}
-
-    def stat(self, host, counter):
-        return next(int(stat["value"]) for stat in self.cluster.dvmm(host, "stat web1") if stat["counter"] == counter)
 
 
 def start(libvirt, cluster, show):
@@ -90,10 +84,10 @@ def plug_vcpu(guest, vcpu, node):
 def plug_disk(guest):
     """Its doorbell rings from the other host."""
     guest.libvirt.host.run(f"truncate -s 16M {IMAGES}/plugged.img")
-    before = guest.stat(guest.hosts[0], "eventfd_remote")
+    before = guest.cluster.stats(guest.hosts[0], "web1")["eventfd_remote"]
     guest.libvirt.plug("web1", DISK)
     guest.wait_ok("vda")
-    assert guest.stat(guest.hosts[0], "eventfd_remote") > before, "no doorbell was rung from the second host"
+    assert guest.cluster.stats(guest.hosts[0], "web1")["eventfd_remote"] > before, "no doorbell was rung from the second host"
 
 
 def unplug_disk(guest):
@@ -160,17 +154,7 @@ def plug_all(tap, libvirt, cluster, show):
 
 
 def main(kernel, *words):
-    tap = Tap()
-    with Testbed(hosts=2, kernel=kernel) as bed:
-        cluster, libvirt = Cluster(bed), Libvirt(bed.hosts[0])
-        with tap.case(f"origin_of_{kernel}_is_set_up_for_libvirt"):
-            set_up(cluster, libvirt)
-        plug_all(tap, libvirt, cluster, "-v" in words)
-        if tap.failed:
-            explain(libvirt)
-        with tap.case("setup_is_undone_and_modules_unload"):
-            tear_down(cluster, libvirt)
-    tap.end()
+    scenario(kernel, plug_all, "-v" in words)
 
 
 main(*sys.argv[1:])

@@ -22,19 +22,6 @@ LATEST = 90  # seconds after the start of `doomed`; a boot takes about 40
 LOAD = {"test": "memcheck:-t:900:-n:100000000:-k:ping-pong", "append": "dvmm.limit=3600"}
 
 
-def received(cluster, name):
-    vm = next(row["id"] for row in cluster.dvmm(cluster.bed.hosts[0], "vm list") if row["vm"] == name)
-    rows = cluster.dvmm(cluster.bed.hosts[0], f"stat {vm}")
-    return next(int(row["value"]) for row in rows if row["counter"] == "pages_received")
-
-
-def wait_working(cluster, name, timeout=120):
-    """It gets pages from its other host."""
-    before, end = received(cluster, name), time.monotonic() + timeout
-    while received(cluster, name) <= before + 10:
-        assert time.monotonic() < end, f"{name} does not work on both hosts"
-
-
 def clean(cluster, hosts):
     for host in hosts:
         assert not host.splats(), "\n".join(host.splats())
@@ -51,7 +38,7 @@ def power_lost(cluster, seed):
     said = [line for line in cluster.events(first).splitlines() if f"doomed{seed}:" in line]
     print("".join(f"# {line}\n" for line in said), end="", flush=True)
     assert not said or any("vm-dead" in line for line in said), said
-    wait_working(cluster, "other")
+    cluster.wait_crossing("other", pages=10, timeout=120)
     clean(cluster, (first, third))
     cluster.come_back(second)
 
@@ -65,7 +52,7 @@ def main(kernel="6.1", *seeds):
         with tap.case("other_vm_works_on_two_of_them"):
             other = cluster.start_guest(1, 0, 1, name="other", **LOAD)
             other.wait(r"memcheck: \d+ vCPUs", timeout=600)
-            wait_working(cluster, "other")
+            cluster.wait_crossing("other", pages=10, timeout=120)
         for seed in map(int, seeds or range(1, 11)):
             if tap.failed:
                 break
@@ -73,7 +60,7 @@ def main(kernel="6.1", *seeds):
                 power_lost(cluster, seed)
         with tap.case("other_vm_found_nothing_wrong"):
             assert other.job.status is None and not re.search("VIOLATION|FAIL", other.output), other.output[-2000:]
-            wait_working(cluster, "other")
+            cluster.wait_crossing("other", pages=10, timeout=120)
         with tap.case("survivors_unload_cleanly"):
             bed.hosts[0].start("pkill -TERM -x qemu-system-x86").wait(20)
             for host in filter(Host.is_alive, bed.hosts):

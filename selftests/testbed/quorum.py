@@ -51,15 +51,6 @@ def form(cluster, hosts):
     print("".join(f"# {line}\n" for line in first.run(f"{DVMM} cluster info; {DVMM} cluster list").splitlines()), end="")
 
 
-def received(cluster, host, vm):
-    return next(int(stat["value"]) for stat in cluster.dvmm(host, f"stat {vm}") if stat["counter"] == "pages_received")
-
-
-def works_on_both(cluster, host, vm):
-    before = received(cluster, host, vm)
-    until(f"{vm} works on both hosts", lambda: received(cluster, host, vm) > before)
-
-
 def start_minor(host):
     """Its VMM runs on the host that will be alone, a vCPU of it on n1. It need not have booted."""
     command = guest.qemu(cpus=2, slow=guest.slowness(3), test=LOAD["test"], append=BOOT_ALONE)
@@ -105,18 +96,18 @@ def main(kernel="6.1"):
             major = cluster.start_guest(1, 1, name="major", **LOAD)
             major.wait(r"memcheck: \d+ vCPUs", timeout=400)
             minor = start_minor(alone)
-            works_on_both(cluster, first, "major")
+            cluster.wait_crossing("major", first, timeout=90)
         with tap.case("minority_ends_its_guest_before_its_links_are_lost"):
             minority_ends(cluster, hosts, alone, minor)
         with tap.case("majority_goes_on"):
             all_in(cluster, hosts[:2])
-            works_on_both(cluster, first, "major")
+            cluster.wait_crossing("major", first, timeout=90)
             assert major.job.status is None and "FAIL" not in major.output, major.output[-2000:]
         with tap.case("healed_network_is_one_quorum"):
             cut(hosts, alone, on=False)
             all_in(cluster, hosts)
             cluster.wait_links(90)
-            works_on_both(cluster, first, "major")
+            cluster.wait_crossing("major", first, timeout=90)
         with tap.case("third_node_leaves"):
             cluster.wait_vm_gone(alone)
             said = alone.run(f"{DVMM} node leave", 60)

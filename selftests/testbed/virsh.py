@@ -9,11 +9,9 @@ reboot: only that, since a boot takes as long as all the rest, and how long a st
 import sys
 import time
 
-from testbed import Testbed
-from testbed.cluster import DVMM, Cluster
+from testbed.cluster import DVMM
 from testbed.figures import figure
-from testbed.libvirt import Libvirt, domain_xml, explain, nothing_is_left, placement, set_up, tear_down
-from testbed.tap import Tap
+from testbed.libvirt import domain_xml, nothing_is_left, placement, scenario
 
 UUID = "6d766d64-0000-4000-8000-000000000001"
 UP = r"DVMM-GUEST: up 2 vCPUs"
@@ -166,7 +164,8 @@ def confined(libvirt, cluster):
     nothing_is_left(cluster)
 
 
-def life(tap, libvirt, cluster, line, show):
+def life(tap, libvirt, cluster, show):
+    line = libvirt.guest_line(2, "button")
     with tap.case("xml_for_a_newcomer_is_a_domain"):
         newcomer(libvirt)
     with tap.case("wrong_metadata_is_refused_and_leaves_nothing"):
@@ -214,7 +213,8 @@ def start_beside_plain(libvirt, cluster, line):
            f"to the guest's first line: {spanning[0]:.1f} {spanning[1]:.1f} s, on one host {plain[0]:.1f} {plain[1]:.1f} s")
 
 
-def reboots(tap, libvirt, cluster, line, show):
+def reboots(tap, libvirt, cluster, show):
+    line = libvirt.guest_line(2, "button")
     with tap.case("start_is_timed_beside_the_plain_domain"):
         start_beside_plain(libvirt, cluster, line)
     with tap.case("domain_starts_over_two_hosts"):
@@ -226,18 +226,7 @@ def reboots(tap, libvirt, cluster, line, show):
 
 
 def main(kernel, *words):
-    tap = Tap()
-    with Testbed(hosts=2, kernel=kernel) as bed:
-        cluster, libvirt = Cluster(bed), Libvirt(bed.hosts[0])
-        with tap.case(f"origin_of_{kernel}_is_set_up_for_libvirt"):
-            set_up(cluster, libvirt)
-        cases = reboots if "reboot" in words else life
-        cases(tap, libvirt, cluster, libvirt.guest_line(2, "button"), "-v" in words)
-        if tap.failed:
-            explain(libvirt)
-        with tap.case("setup_is_undone_and_modules_unload"):
-            tear_down(cluster, libvirt)
-    tap.end()
+    scenario(kernel, reboots if "reboot" in words else life, "-v" in words)
 
 
 main(*sys.argv[1:])

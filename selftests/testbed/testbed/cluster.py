@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 
 from . import guest, kernels
 
@@ -137,6 +138,17 @@ class Cluster:
         """Until no VM has a part on the host."""
         host.run(f"timeout $(({timeout} * TESTBED_SLOWNESS)) sh -c 'until [ -z \"$({DVMM} -o csv -H vm list)\" ]; do sleep 0.2; done'",
                  timeout + 20)
+
+    def stats(self, host, vm):
+        """{counter: value} of what the VM has on a host."""
+        return {row["counter"]: int(row["value"]) for row in self.dvmm(host, f"stat {vm}")}
+
+    def wait_crossing(self, vm, host=None, pages=1, timeout=60):
+        """Until so many more pages have come to the (first) host: another one works on the same memory."""
+        host, end = host or self.bed.hosts[0], time.monotonic() + timeout
+        before = self.stats(host, vm)["pages_received"]
+        while (now := self.stats(host, vm)["pages_received"]) < before + pages:
+            assert time.monotonic() < end, f"{vm} does not work on both hosts: {now - before} pages came to {host}"
 
     # Guests
 

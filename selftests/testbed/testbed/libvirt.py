@@ -5,8 +5,10 @@ import json
 from xml.sax.saxutils import escape
 
 from . import guest
-from .cluster import DVMM
+from .bed import Testbed
+from .cluster import DVMM, Cluster
 from .host import LinePrinter
+from .tap import Tap
 
 IMAGES = "/var/lib/libvirt/images"
 XMLNS = "https://dvmm.org/xmlns/domain/1.0"
@@ -170,4 +172,19 @@ def explain(libvirt):
         print("".join(f"# {line}\n" for line in libvirt.host.run(f"{command} || true").splitlines()), end="", flush=True)
 
 
-__all__ = ["Libvirt", "domain_xml", "explain", "nothing_is_left", "placement", "set_up", "tear_down"]
+def scenario(kernel, cases, *args):
+    """Two hosts, the first of them set up for libvirt; cases(tap, libvirt, cluster, *args); all of it undone."""
+    tap = Tap()
+    with Testbed(hosts=2, kernel=kernel) as bed:
+        cluster, libvirt = Cluster(bed), Libvirt(bed.hosts[0])
+        with tap.case(f"origin_of_{kernel}_is_set_up_for_libvirt"):
+            set_up(cluster, libvirt)
+        cases(tap, libvirt, cluster, *args)
+        if tap.failed:
+            explain(libvirt)
+        with tap.case("setup_is_undone_and_modules_unload"):
+            tear_down(cluster, libvirt)
+    tap.end()
+
+
+__all__ = ["Libvirt", "domain_xml", "nothing_is_left", "placement", "scenario"]
