@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A spanning VM as a libvirt domain: stock libvirtd and QEMU, one domain over two hosts.
+"""A spanning VM as a libvirt domain: stock libvirtd and QEMU, one domain over all hosts.
 
-    scripts/testbed script selftests/testbed/virsh.py KERNEL [reboot] [-v]
+    scripts/testbed script selftests/testbed/virsh.py KERNEL [HOSTS] [reboot] [-v]
 
+HOSTS: 2 (unless it says 3), with a vCPU on each.
 reboot: only that, since a boot takes as long as all the rest, and how long a start takes beside a plain domain's.
 """
 
@@ -14,7 +15,10 @@ from testbed.figures import figure
 from testbed.libvirt import domain_xml, nothing_is_left, placement, scenario
 
 UUID = "6d766d64-0000-4000-8000-000000000001"
-UP = r"DVMM-GUEST: up 2 vCPUs"
+HOSTS = next((int(word) for word in sys.argv[2:] if word.isdigit()), 2)
+NODES = [f"n{n}" for n in range(1, HOSTS + 1)]
+ONE_EACH = [1] * HOSTS
+UP = rf"DVMM-GUEST: up {HOSTS} vCPUs"
 READY = r"DVMM-GUEST: waits for its power button"
 
 
@@ -37,15 +41,15 @@ def newcomer(libvirt):
 
 def wrong_domains(libvirt, cluster, line):
     def domain(metadata, **options):
-        return domain_xml("web1", UUID, 2, line, metadata, **options)
+        return domain_xml("web1", UUID, HOSTS, line, metadata, **options)
 
-    refused(libvirt, domain(placement(1, 1).replace("n2", "n9")), "n9: no such node")
-    refused(libvirt, domain(placement(1, 1).replace("ids='1-1'", "ids='7'")),
-            "vCPU 7 is placed on n2, but the domain has 2")
-    refused(libvirt, domain(placement(1, 1).replace("dvmm:memory", "dvmm:mem")), "no part <mem>")
-    refused(libvirt, domain(placement(1, 1), emulator="/usr/bin/qemu-system-x86_64"),
+    refused(libvirt, domain(placement(*ONE_EACH).replace("n2", "n9")), "n9: no such node")
+    refused(libvirt, domain(placement(*ONE_EACH).replace("ids='1-1'", "ids='7'")),
+            f"vCPU 7 is placed on n2, but the domain has {HOSTS}")
+    refused(libvirt, domain(placement(*ONE_EACH).replace("dvmm:memory", "dvmm:mem")), "no part <mem>")
+    refused(libvirt, domain(placement(*ONE_EACH), emulator="/usr/bin/qemu-system-x86_64"),
             "write <emulator>/usr/bin/dvmm-qemu</emulator>")
-    refused(libvirt, domain(placement(1, 1)).replace("<ioapic driver='qemu'/>", ""), "<ioapic driver='qemu'/>")
+    refused(libvirt, domain(placement(*ONE_EACH)).replace("<ioapic driver='qemu'/>", ""), "<ioapic driver='qemu'/>")
     # The emulator of spanning VMs, but no placement: nothing else runs in its stead.
     refused(libvirt, domain(""), "has this domain a <dvmm:placement>")
     nothing_is_left(cluster)
@@ -55,7 +59,7 @@ def slice_that_cannot_start(libvirt, cluster, line):
     """The agent of the other node does not answer: the start says which node, and why."""
     other = cluster.bed.hosts[1]
     other.run("kill -STOP $(cat /run/dvmm-agent.pid)")
-    refused(libvirt, domain_xml("web1", UUID, 2, line, placement(1, 1, timeout=2)),
+    refused(libvirt, domain_xml("web1", UUID, HOSTS, line, placement(*ONE_EACH, timeout=2)),
             "dvmm: web1: cannot start: no slice on node n2: it did not answer in time; does its agent run?")
     other.run("kill -CONT $(cat /run/dvmm-agent.pid)")
     nothing_is_left(cluster)
@@ -78,12 +82,12 @@ def plain_domain(libvirt, cluster, line):
 
 
 def start(libvirt, cluster, line, show):
-    libvirt.define(domain_xml("web1", UUID, 2, line, placement(1, 1)))
+    libvirt.define(domain_xml("web1", UUID, HOSTS, line, placement(*ONE_EACH)))
     libvirt.virsh("start web1", 90)
     console = libvirt.console("web1", show)
     console.wait_line(UP, 400)
     places = [vcpu["node"] for vcpu in cluster.dvmm(libvirt.host, "vcpu list web1")]
-    assert places == ["n1", "n2"], places
+    assert places == NODES, places
     there, = [vcpu for vcpu in cluster.dvmm(cluster.bed.hosts[1], "vcpu list web1") if vcpu["node"] == "n2"]
     assert there["exits"] > 0, there
     console.wait_line(READY, 60)
@@ -94,9 +98,9 @@ def look(libvirt):
     """What a person asks, and what monitoring asks."""
     info = libvirt.virsh("dominfo web1")
     assert "running" in info and UUID in info, info
-    assert libvirt.virsh("vcpuinfo web1").count("running") == 2
+    assert libvirt.virsh("vcpuinfo web1").count("running") == HOSTS
     stats = libvirt.virsh("domstats web1")
-    assert "vcpu.current=2" in stats and int(stats.split("vcpu.1.time=")[1].split()[0]) > 0, stats
+    assert f"vcpu.current={HOSTS}" in stats and int(stats.split("vcpu.1.time=")[1].split()[0]) > 0, stats
 
 
 def suspend(libvirt, cluster):
@@ -159,13 +163,13 @@ def confined(libvirt, cluster):
     libvirt.virsh("start web1", 120)
     profile = host.run("cat /proc/$(cat /run/libvirt/qemu/web1.pid)/attr/current")
     assert f"libvirt-{UUID} (enforce)" in profile, profile
-    assert [vcpu["node"] for vcpu in cluster.dvmm(host, "vcpu list web1")] == ["n1", "n2"]
+    assert [vcpu["node"] for vcpu in cluster.dvmm(host, "vcpu list web1")] == NODES
     libvirt.virsh("destroy web1", 60)
     nothing_is_left(cluster)
 
 
 def life(tap, libvirt, cluster, show):
-    line = libvirt.guest_line(2, "button")
+    line = libvirt.guest_line(HOSTS, "button", hosts=HOSTS)
     with tap.case("xml_for_a_newcomer_is_a_domain"):
         newcomer(libvirt)
     with tap.case("wrong_metadata_is_refused_and_leaves_nothing"):
@@ -174,7 +178,7 @@ def life(tap, libvirt, cluster, show):
         slice_that_cannot_start(libvirt, cluster, line)
     with tap.case("plain_domain_is_not_touched"):
         plain_domain(libvirt, cluster, line)
-    with tap.case("domain_starts_over_two_hosts"):
+    with tap.case(f"domain_starts_over_{HOSTS}_hosts"):
         console = start(libvirt, cluster, line, show)
     with tap.case("dominfo_vcpuinfo_domstats_answer"):
         look(libvirt)
@@ -205,19 +209,19 @@ def start_beside_plain(libvirt, cluster, line):
     """The same domain with and without a placement, in turn: what spanning costs a start."""
     plain, spanning = [], []
     for _ in range(2):
-        plain.append(seconds_to_output(libvirt, domain_xml("web1", UUID, 2, line,
+        plain.append(seconds_to_output(libvirt, domain_xml("web1", UUID, HOSTS, line,
                                                            emulator="/usr/bin/qemu-system-x86_64")))
-        spanning.append(seconds_to_output(libvirt, domain_xml("web1", UUID, 2, line, placement(1, 1))))
+        spanning.append(seconds_to_output(libvirt, domain_xml("web1", UUID, HOSTS, line, placement(*ONE_EACH))))
         nothing_is_left(cluster)
     figure("virsh_start_over_plain", sum(spanning) / sum(plain),
            f"to the guest's first line: {spanning[0]:.1f} {spanning[1]:.1f} s, on one host {plain[0]:.1f} {plain[1]:.1f} s")
 
 
 def reboots(tap, libvirt, cluster, show):
-    line = libvirt.guest_line(2, "button")
+    line = libvirt.guest_line(HOSTS, "button", hosts=HOSTS)
     with tap.case("start_is_timed_beside_the_plain_domain"):
         start_beside_plain(libvirt, cluster, line)
-    with tap.case("domain_starts_over_two_hosts"):
+    with tap.case(f"domain_starts_over_{HOSTS}_hosts"):
         console = start(libvirt, cluster, line, show)
     with tap.case("domain_reboots"):
         reboot(libvirt, console)
@@ -226,7 +230,7 @@ def reboots(tap, libvirt, cluster, show):
 
 
 def main(kernel, *words):
-    scenario(kernel, reboots if "reboot" in words else life, "-v" in words)
+    scenario(kernel, reboots if "reboot" in words else life, "-v" in words, hosts=HOSTS)
 
 
 main(*sys.argv[1:])

@@ -71,11 +71,11 @@ class Libvirt:
         for path, name in zip(guest.build(kernel), ("vmlinuz", "initrd")):
             self.host.run(f"mkdir -p {IMAGES} && cp {path} {IMAGES}/{name} && chmod 644 {IMAGES}/{name}")
 
-    def guest_line(self, cpus, then, append="", machine="q35"):
+    def guest_line(self, cpus, then, append="", machine="q35", hosts=2):
         """The guest's kernel command line; its clock as slow as other spanning guests' here."""
         khz = self.host.run("awk '/^cpu MHz/ { printf \"%d\", $4 * 1000; exit }' /proc/cpuinfo")
         return (f"{guest.APPEND} {guest.MACHINE_APPEND[machine]} maxcpus=1 rcupdate.rcu_cpu_stall_suppress=1 "
-                f"dvmm.cpus={cpus} dvmm.then={then} {append} tsc_early_khz={int(khz) * guest.slowness()}")
+                f"dvmm.cpus={cpus} dvmm.then={then} {append} tsc_early_khz={int(khz) * guest.slowness(hosts)}")
 
 
 def placement(*counts, home="origin", timeout=10):
@@ -172,10 +172,10 @@ def explain(libvirt):
         print("".join(f"# {line}\n" for line in libvirt.host.run(f"{command} || true").splitlines()), end="", flush=True)
 
 
-def scenario(kernel, cases, *args):
-    """Two hosts, the first of them set up for libvirt; cases(tap, libvirt, cluster, *args); all of it undone."""
+def scenario(kernel, cases, *args, hosts=2):
+    """Some hosts, the first of them set up for libvirt; cases(tap, libvirt, cluster, *args); all of it undone."""
     tap = Tap()
-    with Testbed(hosts=2, kernel=kernel) as bed:
+    with Testbed(hosts=hosts, kernel=kernel) as bed:
         cluster, libvirt = Cluster(bed), Libvirt(bed.hosts[0])
         with tap.case(f"origin_of_{kernel}_is_set_up_for_libvirt"):
             set_up(cluster, libvirt)
