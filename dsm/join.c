@@ -77,7 +77,8 @@ int dsm_vm_settle_nodes(struct dsm_vm *vm, u32 epoch)
 EXPORT_SYMBOL_GPL(dsm_vm_settle_nodes);
 
 /* Here a loss may still be dealt with that is over for the origin: who takes part then must
- * not change.
+ * not change. All its requests are answered by then, so that the worker that does them, and
+ * this, may wait.
  */
 static int wait_for_losses(struct dsm_vm *vm)
 {
