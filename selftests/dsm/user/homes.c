@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* selftests/dsm/user/homes.c - dsm/ as it is, four nodes as four processes that
- * fight over pages while their homes move all the time. No addition may be lost.
+ * fight over pages while their homes move all the time, also when one of them joins late. No
+ * addition may be lost.
  *
- *   homes RUNS [SEED [STYLE]]    prints TAP; STYLE: 1..5, only that one
+ *   homes RUNS [SEED [STYLE]]    prints TAP; STYLE: 1..6, only that one
  *
  * Links are played (played_link.c), faults are function calls (access_page()); who holds
  * the page lock uses the page.
@@ -21,7 +22,8 @@
 #define NR_HOT (HOT_OF_EXTENT * NR_EXTENTS) /* most; those of the style are used */
 #define HOT_OF_GROUP (HOT_OF_EXTENT * NR_NODES)
 #define NR_THREADS 4
-#define NR_STYLES 5
+#define NR_STYLES 6
+#define LATE NR_NODES /* who joins, if somebody does */
 #define NR_GROUPS 6 /* of extents, used one after the other where blocks are tested */
 #define NR_EXTENTS (NR_NODES * NR_GROUPS)
 #define GROUP_MS 100
@@ -36,7 +38,11 @@ struct style {
 	bool only_reads; /* nearly: home gets copies of what others read */
 	bool is_short; /* of memory, every now and then */
 	bool is_large; /* who touches an extent first gets a block, which is mapped */
+	bool joins; /* one node, when the others are at it */
 };
+
+/* What the origin has said, as the layer above dsm/ does by messages. */
+enum join_step { JOIN_NOT, JOIN_EXPECT, JOIN_COME, JOIN_ADD, JOIN_DONE, NR_JOIN_STEPS };
 
 /* Shared by all processes of a run. */
 struct shared {
@@ -44,6 +50,10 @@ struct shared {
 	int stop; /* the load */
 	int group; /* of extents, for the load */
 	int apart; /* each node keeps to what has its home there */
+	int join_step; /* enum join_step */
+	int followed[NR_JOIN_STEPS]; /* nodes that have */
+	struct dsm_past past;
+	long added[NR_NODES + 1][NR_HOT]; /* by node, at the end of the load */
 	long checked, accesses, moves, busy, copies, refused, blocks, splits, mapped, pins;
 };
 
@@ -247,8 +257,12 @@ static void use_read(u64 *words, int hot)
 
 static void use_check(u64 *words, int hot)
 {
-	if ((long)words[self] != added[hot])
-		node_die("page %d: %llu of %ld additions are there", hot, words[self], added[hot]);
+	int node;
+
+	for (node = 1; node <= NR_NODES; node++)
+		if ((long)words[node] != shared->added[node][hot])
+			node_die("page %d: %llu of %ld additions of node %d are there", hot,
+				 words[node], shared->added[node][hot], node);
 }
 
 static void *load(void *arg)
@@ -289,6 +303,100 @@ static void failed(void *priv, int error, const char *reason)
 
 static const struct dsm_vm_ops ops = { .failed = failed };
 
+/* ---- one joins ---- */
+
+static int nr_at_first(void)
+{
+	return NR_NODES - style->joins;
+}
+
+static bool has_joined(void)
+{
+	return !style->joins || READ_ONCE(shared->join_step) == JOIN_DONE;
+}
+
+/* Where one joins: before that, never, or all the time. What a move tells it would hide what
+ * it was told wrongly when it joined.
+ */
+static bool may_roam(void)
+{
+	if (!style->joins || seed % 3 == 2)
+		return true;
+	return seed % 3 == 0 && !has_joined();
+}
+
+static void must(int err, const char *what)
+{
+	if (err)
+		node_die("%s: %d", what, err);
+}
+
+static void until(int *counter, int value)
+{
+	u64 end = ktime_get_ns() + 30000000000ull;
+
+	while (READ_ONCE(*counter) < value) {
+		if (ktime_get_ns() > end)
+			node_die("no step of the join: %d of %d", *counter, value);
+		usleep(200);
+	}
+}
+
+static void say(enum join_step step, int nr_followers)
+{
+	WRITE_ONCE(shared->join_step, step);
+	until(&shared->followed[step], nr_followers);
+}
+
+static void has_followed(enum join_step step)
+{
+	__atomic_add_fetch(&shared->followed[step], 1, __ATOMIC_SEQ_CST);
+}
+
+/* The origin leads. */
+static void *lead(void *arg)
+{
+	(void)arg;
+	usleep(50000 + chance() % 200000);
+	must(dsm_vm_expect_node(vm, LATE), "expect");
+	say(JOIN_EXPECT, NR_NODES - 2);
+	dsm_vm_get_past(vm, &shared->past);
+	say(JOIN_COME, 1);
+	must(dsm_vm_keep_homes(vm), "keep homes");
+	must(dsm_vm_teach_node(vm, LATE), "teach");
+	usleep(chance() % 50000); /* a home that moved now would be gone when it is added */
+	must(dsm_vm_settle_nodes(vm, shared->past.epoch), "settle");
+	say(JOIN_ADD, NR_NODES - 2);
+	must(dsm_vm_add_node(vm, LATE), "add");
+	dsm_vm_let_homes_go(vm);
+	say(JOIN_DONE, 0);
+	return NULL;
+}
+
+static void *follow(void *arg)
+{
+	(void)arg;
+	until(&shared->join_step, JOIN_EXPECT);
+	must(dsm_vm_expect_node(vm, LATE), "expect");
+	has_followed(JOIN_EXPECT);
+	until(&shared->join_step, JOIN_ADD);
+	must(dsm_vm_add_node(vm, LATE), "add");
+	has_followed(JOIN_ADD);
+	return NULL;
+}
+
+static void come_late(struct dvmm_stats *stats)
+{
+	until(&shared->join_step, JOIN_COME);
+	vm = dsm_vm_create(VM_ID, (2 << NR_NODES) - 2, 1, stats, &ops, NULL);
+	dsm_vm_comes_late(vm, &shared->past);
+	has_followed(JOIN_COME);
+	until(&shared->join_step, JOIN_DONE);
+	mem = mem_find(vm, 1);
+}
+
+/* ---- all of it ---- */
+
 static void make_vm(struct dvmm_stats *stats)
 {
 	struct mem_config config = { .home_policy = DVMM_HOME_INTERLEAVE,
@@ -303,8 +411,13 @@ static void make_vm(struct dvmm_stats *stats)
 	if (err)
 		node_die("init: %d", err);
 	played_links_open();
-	vm = dsm_vm_create(VM_ID, (2 << NR_NODES) - 2, 1, stats, &ops, NULL);
 	node_meet(&shared->arrived[0], NR_NODES);
+	if (style->joins && self == LATE) {
+		come_late(stats);
+		return;
+	}
+	vm = dsm_vm_create(VM_ID, (2 << nr_at_first()) - 2, 1, stats, &ops, NULL);
+	node_meet(&shared->arrived[1], nr_at_first());
 	if (self == 1) {
 		mutex_lock(&vm->lock);
 		err = mem_create(vm, &config, &mem);
@@ -312,7 +425,7 @@ static void make_vm(struct dvmm_stats *stats)
 		if (err)
 			node_die("mem_create: %d", err);
 	}
-	node_meet(&shared->arrived[1], NR_NODES);
+	node_meet(&shared->arrived[2], nr_at_first());
 	mem = mem_find(vm, 1);
 }
 
@@ -327,11 +440,11 @@ static void *roam(void *arg)
 			.mem_id = 1,
 			.extent = chance() % NR_NODES + READ_ONCE(shared->group) * NR_NODES,
 			.nr_extents = 1,
-			.node_id = 1 + chance() % NR_NODES,
+			.node_id = 1 + chance() % (has_joined() ? NR_NODES : nr_at_first()),
 			.from_node = DVMM_ANY_NODE,
 		};
 
-		if (READ_ONCE(shared->apart)) {
+		if (READ_ONCE(shared->apart) || !may_roam()) {
 			usleep(1000);
 			continue;
 		}
@@ -375,17 +488,19 @@ static void check_all(void)
 static void node(void)
 {
 	static u64 stats_room[sizeof(struct dvmm_stats) / 8 + DVMM_NR_STAT_VM + 8];
-	pthread_t thread[NR_THREADS + 1];
+	pthread_t thread[NR_THREADS + 2];
 	int i, nr = NR_THREADS;
 
 	make_vm((struct dvmm_stats *)stats_room);
-	node_meet(&shared->arrived[2], NR_NODES);
 	for (i = 0; i < NR_THREADS; i++)
 		pthread_create(&thread[i], NULL, load, NULL);
 	if (self == 1)
 		pthread_create(&thread[nr++], NULL, roam, NULL);
+	if (style->joins && self != LATE)
+		pthread_create(&thread[nr++], NULL, self == 1 ? lead : follow, NULL);
 	for (i = 0; i < nr; i++)
 		pthread_join(thread[i], NULL);
+	memcpy(shared->added[self], added, sizeof(added));
 	node_meet(&shared->arrived[3], NR_NODES);
 	check_all();
 	node_meet(&shared->arrived[4], NR_NODES);
@@ -435,7 +550,9 @@ static bool run(void)
 	for (n = 1; n <= NR_NODES; n++)
 		pid[n] = node_start(n, node);
 	played_links_keep_of(0);
-	for (n = 0; READ_ONCE(shared->arrived[2]) < NR_NODES && n < 20000; n++)
+	for (n = 0; READ_ONCE(shared->arrived[2]) < nr_at_first() && n < 20000; n++)
+		usleep(500);
+	for (n = 0; !has_joined() && n < 20000; n++)
 		usleep(500);
 	if (style->is_large)
 		use_groups();
@@ -492,6 +609,7 @@ int main(int argc, char **argv)
 		{ "homes move while nearly all read", .only_reads = true },
 		{ "homes move while all are short of memory", .evicts = true, .is_short = true },
 		{ "blocks are split while all nodes write", .evicts = true, .is_large = true },
+		{ "a node joins while homes move and all nodes write", .evicts = true, .joins = true },
 	};
 	int nr = argc > 1 ? atoi(argv[1]) : 5, i, bad = 0;
 	unsigned int first = argc > 2 ? atoi(argv[2]) : 1;
