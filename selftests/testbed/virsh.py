@@ -90,7 +90,7 @@ def start(libvirt, cluster, line, show):
     assert places == NODES, places
     there, = [vcpu for vcpu in cluster.dvmm(cluster.bed.hosts[1], "vcpu list web1") if vcpu["node"] == "n2"]
     assert there["exits"] > 0, there
-    console.wait_line(READY, 60)
+    console.wait_line(READY, 120 * HOSTS)
     return console
 
 
@@ -130,7 +130,7 @@ def reboot(libvirt, console):
     libvirt.virsh("reboot web1")
     console.wait_line("DVMM-GUEST: power button", 120)
     console.wait_line(UP, 400)
-    console.wait_line(READY, 60)
+    console.wait_line(READY, 120 * HOSTS)
 
 
 def destroy_and_start_again(libvirt):
