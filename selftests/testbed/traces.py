@@ -3,7 +3,7 @@
 compares what they cost with Ivy's protocol. The access traces are left in build/traces; those
 in selftests/proto/traces were made so.
 
-    scripts/testbed script selftests/testbed/traces.py [KERNEL [HOSTS]]
+    scripts/testbed script selftests/testbed/traces.py [KERNEL [HOSTS [WORKLOAD...]]]
 """
 
 import sys
@@ -41,11 +41,11 @@ def boot(cluster):
 
 def run(guest, command):
     guest.job.send(f"{command}; echo RAN-$?\n")
-    status = guest.wait(r"RAN-(\d+)", 300)[1]
+    status = guest.wait(r"RAN-(\d+)", 300 * len(guest.cluster.bed.hosts))[1]
     assert status == "0", f"{command}: {status}"
 
 
-def main(kernel="6.1", nr_hosts="2"):
+def main(kernel="6.1", nr_hosts="2", *names):
     tap = Tap()
     guest = None
     with Testbed(hosts=int(nr_hosts), kernel=kernel, cpus=1) as bed:
@@ -58,7 +58,8 @@ def main(kernel="6.1", nr_hosts="2"):
 
         with tap.case("accesses_of_boot_wait_for_no_more_messages_than_ivys"):
             record(bed, "boot", start)
-        for name, command in WORKLOADS.items():
+        for name in names or WORKLOADS:
+            command = WORKLOADS[name]
             with tap.case(f"accesses_of_{name}_wait_for_no_more_messages_than_ivys"):
                 record(bed, name, lambda command=command: run(guest, command))
         guest.job.send("poweroff -f\n")
