@@ -235,7 +235,8 @@ def nothing_left(*nodes):
 
 def other_version(bed):
     a, b = Node(bed.hosts[0]), Node(bed.hosts[1], "wire_version=99")
-    refused(a, b, "wire versions differ: n1 has 3, n2 has 99")
+    ours = a.host.run("cat /sys/module/dvmm/parameters/wire_version").strip()
+    refused(a, b, f"wire versions differ: n1 has {ours}, n2 has 99")
     nothing_left(a, b)
 
 
