@@ -10,6 +10,7 @@
 #include "config.h"
 #include "log.h"
 #include "rpc.h"
+#include "target.h"
 
 #define NR_EVENTS_KEPT 1000
 
@@ -166,12 +167,16 @@ uint32_t epoch_number(const struct agent *agent);
 void epoch_update(struct agent *agent);
 void epoch_stop(struct agent *agent);
 
-/* room.c: which node has room for vCPUs. */
-uint32_t room_cpus(void); /* of this host */
+/* host.c: what this host has. */
+uint32_t host_cpus(void);
+uint64_t host_memory(void); /* bytes; so is the next, of what programs may still take */
+uint64_t host_free_memory(void);
+
+/* room.c: which node has room for vCPUs and memory. */
 uint32_t room_vcpus_here(struct agent *agent); /* of spanning VMs that live on this node */
-typedef void room_done(void *arg, const int free_cpus[DVMM_MAX_NODES]);
-/** room_ask() - CPUs that no vCPU of a spanning VM has, by node; below zero: they share. Calls @done once */
-void room_ask(struct agent *agent, room_done *done, void *arg);
+typedef void room_done(void *arg, const struct room *room);
+/** room_ask() - also what this node's VMs with a part on @node hold, everywhere. Calls @done once */
+void room_ask(struct agent *agent, uint32_t node, room_done *done, void *arg);
 
 /* openers.c: processes that have the device of a VM open. */
 /** openers_signal() - returns how many there are */

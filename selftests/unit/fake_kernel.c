@@ -5,7 +5,8 @@
  * A VM named "alone" needs no other node; one named "wide" has a part everywhere, others on n1 and n3.
  * With $DVMM_FAKE_ENDS VMs and links end when the fd that owns them is closed. While $DVMM_FAKE.held is
  * there, "old" is a VM of n1 that runs and has memory on each node. While $DVMM_FAKE.deaf is there, no slice
- * comes up on a node that joins a VM.
+ * comes up on a node that joins a VM. $DVMM_FAKE.free and $DVMM_FAKE.resident have MiB: what this host has free,
+ * and what it holds of each VM.
  * And the journal: entries go to $DVMM_FAKE_JOURNAL, a field a line, an empty line after each.
  */
 #include <arpa/inet.h>
@@ -137,6 +138,34 @@ static int is_there(const char *what)
 
 	snprintf(path, sizeof(path), "%s.%s", getenv("DVMM_FAKE"), what);
 	return !access(path, F_OK);
+}
+
+/* The number in such a file; @otherwise: there is none. */
+static uint64_t number_in(const char *what, uint64_t otherwise)
+{
+	unsigned long long number = otherwise;
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s.%s", getenv("DVMM_FAKE"), what);
+	file = fopen(path, "re");
+	if (!file)
+		return otherwise;
+	if (fscanf(file, "%llu", &number) != 1)
+		abort();
+	fclose(file);
+	return number;
+}
+
+/* That of agent/host.c, see the Makefile. */
+__attribute__((weak)) uint64_t __real_host_free_memory(void); /* not in all programs */
+uint64_t __wrap_host_free_memory(void);
+
+uint64_t __wrap_host_free_memory(void)
+{
+	uint64_t mib = number_in("free", 0);
+
+	return mib ? mib << 20 : __real_host_free_memory();
 }
 
 static int old_is_held(void)
@@ -273,7 +302,7 @@ int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_b
 	if (bytes != DVMM_BUDGET_KEEP)
 		now = bytes;
 	*ret_budget = (struct dvmm_vm_budget){ .size = sizeof(*ret_budget), .out_bytes = now,
-					       .out_resident = 5 << 20 };
+					       .out_resident = number_in("resident", 5) << 20 };
 	return 0;
 }
 
