@@ -162,7 +162,9 @@ uint64_t fence_time_us(const struct agent *agent);
 
 /* epoch.c: the membership, as the kernel has it. */
 /** epoch_number() - the one to begin with */
-uint32_t epoch_number(const struct agent *agent);
+uint64_t epoch_number(const struct agent *agent);
+/** epoch_in_kernel() - the one it acts in, as DVMM_NODE_GET has it */
+uint64_t epoch_in_kernel(const struct dvmm_node_get *get);
 /** epoch_update() - something has changed: the kernel is told, at once or when it is time */
 void epoch_update(struct agent *agent);
 void epoch_stop(struct agent *agent);

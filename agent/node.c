@@ -16,7 +16,7 @@ json_t *method_node_info(struct request *request)
 			 "uuid", dvmm_uuid_format(get.out_node_uuid, node),
 			 "cluster", dvmm_uuid_format(get.out_cluster_uuid, cluster),
 			 "address", dvmm_addr_format(&get.out_listen, listen),
-			 "epoch", (json_int_t)get.out_epoch,
+			 "epoch", (json_int_t)epoch_in_kernel(&get),
 			 "links", get.out_nr_links,
 			 "vms", get.out_nr_vms,
 			 "cpus", host_cpus(),

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,14 +72,20 @@ int dvmm_node_set(int control, struct dvmm_node_set *set)
 	return 0;
 }
 
-int dvmm_epoch_set(int control, uint32_t epoch, uint64_t now)
+static uint64_t epoch_now(void)
+{
+	return (uint64_t)node.epoch_high << 32 | node.epoch;
+}
+
+int dvmm_epoch_set(int control, uint64_t epoch, uint64_t now)
 {
 	(void)control;
 	if (!(now >> node.node_id & 1))
 		return -EINVAL;
-	if (epoch < node.epoch || (epoch == node.epoch && now != members))
+	if (epoch < epoch_now() || (epoch == epoch_now() && now != members))
 		return -ESTALE;
-	node.epoch = epoch;
+	node.epoch = (uint32_t)epoch;
+	node.epoch_high = epoch >> 32;
 	members = now;
 	return 0;
 }
@@ -86,12 +93,13 @@ int dvmm_epoch_set(int control, uint32_t epoch, uint64_t now)
 int dvmm_node_get(int control, struct dvmm_node_get *ret_node)
 {
 	(void)control;
-	if (!node.epoch)
+	if (!epoch_now())
 		return -ENOTCONN;
 	memset(ret_node, 0, sizeof(*ret_node));
 	ret_node->out_abi_version = DVMM_ABI_VERSION;
 	ret_node->out_node_id = node.node_id;
 	ret_node->out_epoch = node.epoch;
+	ret_node->out_epoch_high = node.epoch_high;
 	ret_node->out_members = members;
 	ret_node->out_nr_links = nr_links;
 	ret_node->out_nr_vms = nr_vms;
@@ -128,7 +136,7 @@ int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
 	if (members >> node_id & 1)
 		return 0;
 	ret_link->out_state = DVMM_LINK_LOST;
-	sprintf(ret_link->out_reason, "n%u is no member in epoch %u", node_id, node.epoch);
+	sprintf(ret_link->out_reason, "n%u is no member in epoch %" PRIu64, node_id, epoch_now());
 	return 0;
 }
 
