@@ -207,7 +207,7 @@ void metrics_stop(struct agent *agent);
 const struct config_node *node_of_request(struct request *request, const char *param);
 
 /* join.c: a node gets a part in a VM that runs. */
-/** join_vm() - in a thread: it waits; 0 or as dvmm_vm_join() */
+/** join_vm() - in a thread: it waits, and asks again for some seconds; 0 or as dvmm_vm_join() */
 int join_vm(struct agent *agent, struct dvmm_vm_join *join, uint64_t *ret_took_ns);
 /** join_code() - of an error of it, or of dvmm_vcpu_move() */
 const char *join_code(int err);

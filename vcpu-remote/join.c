@@ -84,8 +84,10 @@ static long start_slice(struct join *join)
 	err = origin_request_slice(join->vm, join->node, timeout_ms, &join->past);
 	if (!err)
 		return 0;
-	return excuse(join->args, err, "no slice on node %u: %s (error %ld)", join->node,
-		    origin_slice_error(err), -err);
+	excuse(join->args, err, "no slice on node %u: %s (error %ld)", join->node,
+	       origin_slice_error(err), -err);
+	/* EEXIST is said of a node that has a part in the VM. */
+	return err == -EEXIST ? -EBUSY : err;
 }
 
 /* ---- 3: what the others know ---- */

@@ -6,7 +6,8 @@
  * With $DVMM_FAKE_ENDS VMs and links end when the fd that owns them is closed. While $DVMM_FAKE.held is
  * there, "old" is a VM of n1 that runs and has memory on each node. While $DVMM_FAKE.deaf is there, no slice
  * comes up on a node that joins a VM. $DVMM_FAKE.free and $DVMM_FAKE.resident have MiB: what this host has free,
- * and what it holds of each VM.
+ * and what it holds of each VM; $DVMM_FAKE.former how often a node that joins has not ended what it had of the VM before:
+ * VMs run then.
  * And the journal: entries go to $DVMM_FAKE_JOURNAL, a field a line, an empty line after each.
  */
 #include <arpa/inet.h>
@@ -238,7 +239,7 @@ int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 	memset(ret_vm, 0, sizeof(*ret_vm));
 	ret_vm->vm_id = vms[i].out_vm_id;
 	ret_vm->out_origin = i ? node.node_id : 1;
-	ret_vm->out_state = i ? DVMM_VM_DEFINED : old_is_held() ? DVMM_VM_RUNNING : DVMM_VM_DEAD;
+	ret_vm->out_state = i ? is_there("former") ? DVMM_VM_RUNNING : DVMM_VM_DEFINED : old_is_held() ? DVMM_VM_RUNNING : DVMM_VM_DEAD;
 	ret_vm->out_mem_bytes = 1 << 30;
 	memcpy(ret_vm->out_uuid, vms[i].uuid, DVMM_UUID_SIZE);
 	strcpy(ret_vm->out_name, vms[i].name);
@@ -324,6 +325,24 @@ static void wait_for_go(void)
 		usleep(10000);
 }
 
+/* As often as $DVMM_FAKE.former says, which counts down. */
+static int has_former_slice(void)
+{
+	uint64_t times = number_in("former", 0);
+	char path[256];
+	FILE *file;
+
+	if (!times)
+		return 0;
+	snprintf(path, sizeof(path), "%s.former", getenv("DVMM_FAKE"));
+	file = fopen(path, "we");
+	if (!file)
+		abort();
+	fprintf(file, "%" PRIu64, times - 1);
+	fclose(file);
+	return 1;
+}
+
 /* What the VM may hold there is then shown as of this node. */
 int dvmm_vm_join(int control, struct dvmm_vm_join *join)
 {
@@ -339,6 +358,8 @@ int dvmm_vm_join(int control, struct dvmm_vm_join *join)
 		return strcpy(join->out_reason, "the VM is dead"), -EIO;
 	if (dvmm_link_get(control, join->node_id, &link) || link.out_state != DVMM_LINK_UP)
 		return sprintf(join->out_reason, "there is no link to node %u", join->node_id), -ENOTCONN;
+	if (has_former_slice())
+		return sprintf(join->out_reason, "no slice on node %u: its former slice", join->node_id), -EBUSY;
 	if (is_there("deaf"))
 		return sprintf(join->out_reason, "no slice on node %u", join->node_id), -ETIMEDOUT;
 	joined[join->vm_id - FIRST_ID] |= 1ull << join->node_id;

@@ -375,8 +375,8 @@ struct dvmm_vcpu_move {
  *
  * A node that the VM has lost, and goes on without, may join again.
  *
- * EEXIST: it has a part in the VM. EBUSY: the VM does not run yet, a vCPU of it moves, or
- * another node joins it. EAGAIN: another node of it was lost meanwhile: ask again. ENOTCONN:
+ * EEXIST: it has a part in the VM. EBUSY: the VM does not run yet, a vCPU of it moves,
+ * another node joins it, or what the node had of it before is not gone yet. EAGAIN: another node of it was lost meanwhile: ask again. ENOTCONN:
  * there is no link to it, or the VM was started without other nodes. EHOSTUNREACH: another
  * node of the VM has no link to it. ETIMEDOUT: no slice came up. EINVAL: no node, or budget.
  * EIO: the VM is dead, or the slice died.
