@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts of a testbed that share memory through dvmm-dsm, without any guest."""
 
+import re
 import subprocess
 import sys
 
@@ -75,7 +76,7 @@ class Node:
         self.host.run("for m in dsm_test dvmm_dsm dvmm; do for i in $(seq 50); do rmmod $m && break; sleep 0.1; done; "
                       "done 2>/dev/null; ! grep -q -e dvmm -e dsm_test /proc/modules")
         assert not self.host.splats(), self.host.splats()
-        left = [line for line in self.host.dmesg().splitlines() if "leak" in line or "left behind" in line]
+        left = [line for line in self.host.dmesg().splitlines() if re.search(r"\bleak|left behind", line)]
         assert not left, left
 
 
