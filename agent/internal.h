@@ -164,7 +164,7 @@ uint64_t fence_end_us(const struct agent *agent);
 
 /* watchdog.c: resets the host when the agent does not end VMs. See feed.h. */
 int watchdog_start(struct agent *agent);
-/** watchdog_look() - something has changed */
+/** watchdog_look() - something has changed: it is looked at next */
 void watchdog_look(struct agent *agent);
 /** watchdog_knew_us() - when this node was last known to be in quorum; 0: not known */
 uint64_t watchdog_knew_us(const struct agent *agent);

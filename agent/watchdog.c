@@ -174,10 +174,9 @@ static struct feed_now now_of(struct watchdog *dog)
 		.is_needed = quorum->is_asked && is_needed(agent),
 		.is_running = is_open(dog),
 		.timeout_s = dog->timeout_s,
+		.reset_us = fence_end_us(agent) + EPOCH_SLACK_US / 2,
 	};
 
-	if (now.is_lost && agent->fence)
-		now.reset_us = fence_end_us(agent) + EPOCH_SLACK_US / 2;
 	/* Last: what is above may have taken time. */
 	now.now_us = clock_us();
 	return now;
@@ -233,14 +232,18 @@ static void decide(struct watchdog *dog)
 		say_hold(dog, &now);
 	else
 		dog->has_said_hold = false;
-	sd_event_source_set_time_relative(dog->timer, dog->fix ? TRY_EVERY_US : feed_look_us(&now));
+	sd_event_source_set_time_relative(dog->timer, dog->fix && !is_open(dog) ? TRY_EVERY_US :
+										  feed_look_us(&now));
 	sd_event_source_set_enabled(dog->timer, SD_EVENT_ONESHOT);
 }
 
+/* Not here: more that is known about quorum may wait to be read. */
 void watchdog_look(struct agent *agent)
 {
-	if (agent->watchdog)
-		decide(agent->watchdog);
+	if (!agent->watchdog)
+		return;
+	sd_event_source_set_time(agent->watchdog->timer, 0);
+	sd_event_source_set_enabled(agent->watchdog->timer, SD_EVENT_ONESHOT);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
@@ -275,7 +278,7 @@ int watchdog_start(struct agent *agent)
 		free(dog);
 		return err;
 	}
-	/* Before what takes long, and after what says that there is no quorum. */
+	/* Before what takes long, and after what says whether there is quorum: what is_there says is so now. */
 	sd_event_source_set_priority(dog->timer, SD_EVENT_PRIORITY_IMPORTANT + 1);
 	agent->watchdog = dog;
 	return 0;
