@@ -5,11 +5,6 @@
  */
 #include "internal.h"
 
-static u64 bit(u8 node)
-{
-	return 1ULL << node;
-}
-
 int dsm_vm_expect_node(struct dsm_vm *vm, u8 node)
 {
 	int err = post_open(vm, node);
@@ -17,7 +12,7 @@ int dsm_vm_expect_node(struct dsm_vm *vm, u8 node)
 	if (err)
 		return err;
 	spin_lock(&vm->loss.lock);
-	WRITE_ONCE(vm->known_nodes, vm->known_nodes | bit(node));
+	WRITE_ONCE(vm->known_nodes, vm->known_nodes | BIT_ULL(node));
 	spin_unlock(&vm->loss.lock);
 	return 0;
 }
@@ -39,9 +34,9 @@ void dsm_vm_get_past(const struct dsm_vm *vm, struct dsm_past *out_past)
 
 	for (i = 0; i < vm->nr_founders; i++) {
 		founder = vm->founder[i];
-		founders |= bit(founder);
+		founders |= BIT_ULL(founder);
 		if (READ_ONCE(vm->heir[founder]) != founder)
-			gone |= bit(founder);
+			gone |= BIT_ULL(founder);
 	}
 	*out_past = (struct dsm_past){
 		.founders = founders,
@@ -99,7 +94,7 @@ int dsm_vm_add_node(struct dsm_vm *vm, u8 node)
 	spin_lock(&vm->loss.lock);
 	atomic_set(&vm->loss.sent_pages[node], 0);
 	atomic_set(&vm->loss.came_pages[node], 0);
-	WRITE_ONCE(vm->nodes, vm->nodes | bit(node));
+	WRITE_ONCE(vm->nodes, vm->nodes | BIT_ULL(node));
 	spin_unlock(&vm->loss.lock);
 	return 0;
 }

@@ -14,14 +14,9 @@
 
 #define HELD_BATCH 500 /* pages in one message */
 
-static u64 bit(u8 node)
-{
-	return 1ULL << node;
-}
-
 static u64 others(const struct dsm_vm *vm)
 {
-	return READ_ONCE(vm->nodes) & ~bit(vm->self);
+	return READ_ONCE(vm->nodes) & ~BIT_ULL(vm->self);
 }
 
 /* The epoch whose steps are taken next, or now. */
@@ -45,8 +40,8 @@ static bool note(struct dsm_vm *vm, u8 node)
 
 	spin_lock(&loss->lock);
 	if (vm_has_node(vm, node)) {
-		alone = loss->phase == LOSS_NONE && !(loss->seen & ~bit(node));
-		loss->seen |= bit(node);
+		alone = loss->phase == LOSS_NONE && !(loss->seen & ~BIT_ULL(node));
+		loss->seen |= BIT_ULL(node);
 	}
 	spin_unlock(&loss->lock);
 	return alone;
@@ -189,9 +184,9 @@ static void freeze(struct dsm_vm *vm, u8 lost)
 
 	spin_lock(&loss->lock);
 	loss->lost = lost;
-	loss->seen &= ~bit(lost);
-	WRITE_ONCE(vm->nodes, vm->nodes & ~bit(lost));
-	WRITE_ONCE(vm->lost_nodes, vm->lost_nodes | bit(lost));
+	loss->seen &= ~BIT_ULL(lost);
+	WRITE_ONCE(vm->nodes, vm->nodes & ~BIT_ULL(lost));
+	WRITE_ONCE(vm->lost_nodes, vm->lost_nodes | BIT_ULL(lost));
 	WRITE_ONCE(loss->phase, LOSS_DRAINS);
 	spin_unlock(&loss->lock);
 	if (vm->ops && vm->ops->node_lost)
@@ -504,7 +499,7 @@ static bool is_expected(const struct dsm_vm *vm, u32 epoch)
 
 static void order(struct dsm_vm *vm, u32 epoch, u8 lost)
 {
-	vm->loss.ordered[epoch & 1] = bit(lost);
+	vm->loss.ordered[epoch & 1] = BIT_ULL(lost);
 	queue_work(system_unbound_wq, &vm->loss.work);
 }
 
@@ -514,7 +509,7 @@ static void note_step(struct dsm_vm *vm, u8 from, const struct dvmm_msg_mem_loss
 	u32 epoch = le32_to_cpu(msg->epoch);
 	struct loss *loss = &vm->loss;
 
-	loss->reached[epoch & 1][msg->step] |= bit(from);
+	loss->reached[epoch & 1][msg->step] |= BIT_ULL(from);
 	if (msg->step != LOSS_FROZEN)
 		return;
 	loss->due_pages[epoch & 1][from] = le32_to_cpu(msg->pages);

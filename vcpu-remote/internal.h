@@ -205,6 +205,9 @@ void vm_die(struct vm *vm, int error, const char *reason);
 void vm_stop(struct vm *vm, const char *reason); /* the same, but as asked */
 /* both; @tell: the other nodes do not know yet */
 void vm_end(struct vm *vm, int error, const char *reason, bool tell);
+/* for an ioctl that explains itself: @err, with the reason in @args->out_reason */
+#define excuse(args, err, ...) vm_say_why((args)->out_reason, err, __VA_ARGS__)
+__printf(3, 4) long vm_say_why(char reason[DVMM_REASON_SIZE], long err, const char *fmt, ...);
 int vm_set_kvm(struct vm *vm, struct file *kvm_file); /* takes the file over */
 struct file *vm_get_kvm(struct vm *vm); /* the real VM with a reference, or NULL */
 void vm_release_kvm(struct vm *vm); /* drops the real files; by a thread of their process */

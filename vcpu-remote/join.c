@@ -24,17 +24,6 @@ struct join {
 	struct dsm_past past;
 };
 
-__printf(3, 4)
-static long fail(struct dvmm_vm_join *args, long err, const char *fmt, ...)
-{
-	va_list list;
-
-	va_start(list, fmt);
-	vsnprintf(args->out_reason, sizeof(args->out_reason), fmt, list);
-	va_end(list);
-	return err;
-}
-
 static int tell(struct join *join, u8 node, enum dvmm_join_step step)
 {
 	const struct dvmm_msg_join payload = {
@@ -71,7 +60,7 @@ static long expect_everywhere(struct join *join)
 	     node = vm_next_node(join->vm, node)) {
 		err = tell(join, node, DVMM_JOIN_EXPECT);
 		if (err)
-			return fail(join->args, err, err == -EHOSTUNREACH ?
+			return excuse(join->args, err, err == -EHOSTUNREACH ?
 				    "node %d has no link to node %u (error %ld)" :
 				    "node %d cannot expect node %u: error %ld", node, join->node,
 				    -err);
@@ -92,7 +81,7 @@ static long start_slice(struct join *join)
 	err = origin_request_slice(join->vm, join->node, timeout_ms, &join->past);
 	if (!err)
 		return 0;
-	return fail(join->args, err, "no slice on node %u: %s (error %ld)", join->node,
+	return excuse(join->args, err, "no slice on node %u: %s (error %ld)", join->node,
 		    origin_slice_error(err), -err);
 }
 
@@ -116,7 +105,7 @@ static long teach(struct join *join)
 		what = "interrupt routes";
 		err = vmfile_tell_routes(vm, join->node);
 	}
-	return err ? fail(join->args, err, "node %u does not take %s: error %ld", join->node,
+	return err ? excuse(join->args, err, "node %u does not take %s: error %ld", join->node,
 			  what, -err) : 0;
 }
 
@@ -143,7 +132,7 @@ static long add_everywhere(struct join *join)
 	int node;
 
 	if (err)
-		return fail(join->args, err, "another node of the VM was lost meanwhile");
+		return excuse(join->args, err, "another node of the VM was lost meanwhile");
 	for (node = vm_next_node(vm, -1); !err && node < DVMM_MAX_NODES;
 	     node = vm_next_node(vm, node))
 		err = add_there(join, node);
@@ -169,7 +158,7 @@ static long confirm(struct join *join)
 	dsm_vm_miss_node(join->vm->dsm, join->node);
 	/* Also if the VM has ended just before it was one of its nodes. */
 	vm_stop_at(join->vm, join->node, err, "it was too late in the VM");
-	return fail(join->args, err, "node %u was lost when it had joined: error %ld", join->node,
+	return excuse(join->args, err, "node %u was lost when it had joined: error %ld", join->node,
 		    -err);
 }
 
@@ -229,21 +218,21 @@ static long check(struct vm *vm, struct dvmm_vm_join *args)
 	u32 node = args->node_id;
 
 	if (!vm_is_origin(vm))
-		return fail(args, -EOPNOTSUPP, "nodes join at the VM's origin, node %u", vm->origin);
+		return excuse(args, -EOPNOTSUPP, "nodes join at the VM's origin, node %u", vm->origin);
 	if (vm_is_dead(vm))
-		return fail(args, -EIO, "the VM has ended");
+		return excuse(args, -EIO, "the VM has ended");
 	if (node >= DVMM_MAX_NODES)
-		return fail(args, -EINVAL, "%u is no node", node);
+		return excuse(args, -EINVAL, "%u is no node", node);
 	if (!is_budget(args->budget))
-		return fail(args, -EINVAL, "a budget is at least %llu bytes", DVMM_BUDGET_MIN);
+		return excuse(args, -EINVAL, "a budget is at least %llu bytes", DVMM_BUDGET_MIN);
 	if (READ_ONCE(vm->nodes) & BIT_ULL(node))
-		return fail(args, -EEXIST, "node %u has a part in the VM", node);
+		return excuse(args, -EEXIST, "node %u has a part in the VM", node);
 	if (!vm->is_spanning)
-		return fail(args, -ENOTCONN, "the VM was started without other nodes");
+		return excuse(args, -ENOTCONN, "the VM was started without other nodes");
 	if (vm_has_state(vm, DVMM_VM_DEFINED))
-		return fail(args, -EBUSY, "the VM has not started");
+		return excuse(args, -EBUSY, "the VM has not started");
 	if (!dvmm_link_is_up(node))
-		return fail(args, -ENOTCONN, "there is no link to node %u", node);
+		return excuse(args, -ENOTCONN, "there is no link to node %u", node);
 	return 0;
 }
 
@@ -255,7 +244,7 @@ static long begin_and_join(struct vm *vm, struct dvmm_vm_join *args)
 	if (err)
 		return err;
 	if (move_begin(vm))
-		return fail(args, -EBUSY, "a vCPU of the VM moves, or another node joins it");
+		return excuse(args, -EBUSY, "a vCPU of the VM moves, or another node joins it");
 	/* It may have joined since. */
 	err = check(vm, args) ?: do_join(&join);
 	move_end(vm);

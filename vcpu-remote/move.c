@@ -514,33 +514,22 @@ static struct move *move_new(struct vcpu *vcpu, u8 to)
 	return move;
 }
 
-__printf(3, 4)
-static long fail(struct dvmm_vcpu_move *args, long err, const char *fmt, ...)
-{
-	va_list list;
-
-	va_start(list, fmt);
-	vsnprintf(args->out_reason, sizeof(args->out_reason), fmt, list);
-	va_end(list);
-	return err;
-}
-
 static long check(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 {
 	u32 to = args->node_id;
 
 	if (!vcpu)
-		return fail(args, -ENOENT, "the VMM has not created vCPU %u", args->vcpu_id);
+		return excuse(args, -ENOENT, "the VMM has not created vCPU %u", args->vcpu_id);
 	if (!vcpu->area)
-		return fail(args, -ENOTCONN, "the VM was started without other nodes");
+		return excuse(args, -ENOTCONN, "the VM was started without other nodes");
 	if (to >= DVMM_MAX_NODES)
-		return fail(args, -EINVAL, "%u is no node", to);
+		return excuse(args, -EINVAL, "%u is no node", to);
 	if (!(READ_ONCE(vm->nodes) & BIT_ULL(to)))
-		return fail(args, -ENOTCONN, "node %u has no part in the VM: it may join it", to);
+		return excuse(args, -ENOTCONN, "node %u has no part in the VM: it may join it", to);
 	if (to != dvmm_node_self() && !dvmm_link_is_up(to))
-		return fail(args, -ENOTCONN, "there is no link to node %u", to);
+		return excuse(args, -ENOTCONN, "there is no link to node %u", to);
 	if (READ_ONCE(vcpu->node) == to)
-		return fail(args, -EEXIST, "vCPU %u lives on node %u already", vcpu->id, to);
+		return excuse(args, -EEXIST, "vCPU %u lives on node %u already", vcpu->id, to);
 	return 0;
 }
 
@@ -563,7 +552,7 @@ static long move_place(struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 
 	/* Slices that are still to come would not hear of it. */
 	if (vm_has_state(vcpu->vm, DVMM_VM_DEFINED))
-		return fail(args, -EBUSY, "the VM has not started");
+		return excuse(args, -EBUSY, "the VM has not started");
 	/* vcpufile_create() has it as long as it uses the place. */
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
@@ -573,7 +562,7 @@ static long move_place(struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 	args->out_downtime_ns = 0;
 	args->out_rtt_ns = 0;
 	if (READ_ONCE(vcpu->created))
-		err = fail(args, -EBUSY, "the VMM has just created vCPU %u", vcpu->id);
+		err = excuse(args, -EBUSY, "the VMM has just created vCPU %u", vcpu->id);
 	else
 		change_place(vcpu, args->node_id);
 	mutex_unlock(&vcpu->mutex);
@@ -592,11 +581,11 @@ static long prepare(struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 		err = ship_vcpu_create(vcpu, to);
 	/* By a move that was given up before the answer came. */
 	if (err && err != -EEXIST)
-		return fail(args, err, "node %u cannot make the vCPU: error %ld", to, -err);
+		return excuse(args, err, "node %u cannot make the vCPU: error %ld", to, -err);
 	vcpu->made_nodes |= BIT_ULL(to);
 	err = setup_replay(vcpu, to, NULL, 0);
 	if (err)
-		return fail(args, err, "node %u cannot set the vCPU up: error %ld", to, -err);
+		return excuse(args, err, "node %u cannot set the vCPU up: error %ld", to, -err);
 	return 0;
 }
 
@@ -636,7 +625,7 @@ static long wait_decided(struct vcpu *vcpu, struct move *move, struct dvmm_vcpu_
 	long left = wait_for(vcpu->vm, &move->decided, jiffies + msecs_to_jiffies(timeout_ms));
 
 	if (left <= 0 && withdraw(vcpu, move))
-		return left ? -EINTR : vm_is_dead(vcpu->vm) ? -EIO : fail(args, -ETIMEDOUT,
+		return left ? -EINTR : vm_is_dead(vcpu->vm) ? -EIO : excuse(args, -ETIMEDOUT,
 					    "the VMM does not run vCPU %u; is the VM paused?",
 					    vcpu->id);
 	/* It has begun: its requests have deadlines. Given up here, it goes on. */
@@ -645,7 +634,7 @@ static long wait_decided(struct vcpu *vcpu, struct move *move, struct dvmm_vcpu_
 	if (vm_is_dead(vcpu->vm))
 		return -EIO;
 	if (move->err)
-		return fail(args, move->err, "%s: error %d", move->what, -move->err);
+		return excuse(args, move->err, "%s: error %d", move->what, -move->err);
 	return 0;
 }
 
@@ -707,12 +696,12 @@ static long move_of_vm(struct vm *vm, struct dvmm_vcpu_move *args)
 static long begin_and_move(struct vm *vm, struct dvmm_vcpu_move *args)
 {
 	if (!vm_is_origin(vm))
-		return fail(args, -EOPNOTSUPP, "vCPUs are moved at the VM's origin, node %u",
+		return excuse(args, -EOPNOTSUPP, "vCPUs are moved at the VM's origin, node %u",
 			    vm->origin);
 	if (vm_is_dead(vm))
-		return fail(args, -EIO, "the VM has ended");
+		return excuse(args, -EIO, "the VM has ended");
 	if (move_begin(vm))
-		return fail(args, -EBUSY, "another vCPU of the VM moves");
+		return excuse(args, -EBUSY, "another vCPU of the VM moves");
 	return move_of_vm(vm, args);
 }
 

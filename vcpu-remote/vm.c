@@ -530,6 +530,16 @@ void vm_stop(struct vm *vm, const char *reason)
 	vm_end(vm, 0, reason, true);
 }
 
+long vm_say_why(char reason[DVMM_REASON_SIZE], long err, const char *fmt, ...)
+{
+	va_list list;
+
+	va_start(list, fmt);
+	vsnprintf(reason, DVMM_REASON_SIZE, fmt, list);
+	va_end(list);
+	return err;
+}
+
 /* A node that lent memory only is dsm's to deal with: memory_lost_node(). Without
  * the origin this node is out; whether the VM is, the others know.
  */

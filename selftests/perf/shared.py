@@ -5,6 +5,7 @@ Home is the first host. Ratios of one run, five rounds in turn, medians; prefetc
 measurement is of pages that no other used, and asserts by the counters that it was what it says.
 """
 
+import itertools
 import os
 import re
 import statistics
@@ -18,6 +19,7 @@ from testbed import Testbed  # noqa: E402
 from testbed.figures import figure, raw_latency, raw_round_trip  # noqa: E402
 
 ROUNDS, PAGES, HAMMER_SECONDS, PORT = 5, 200, 10, 7999
+LATE_US = 5000  # so much that what the processors do does not count
 SOURCE, FLOOR = f"{HERE}/floor.c", f"{os.path.abspath(BUILD)}/selftests/perf/floor"
 
 
@@ -151,6 +153,16 @@ def measure(bed, ranges, a, b, c):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def late_writes(hosts, ranges, a, b, c):
+    """write_miss() of one owner and of two sharers while all frames between the hosts are late."""
+    for host, peer in itertools.permutations(hosts, 2):
+        host.netem(peer, delay_us=LATE_US)
+    pairs = [(write_miss(ranges, a, b), write_miss(ranges, a, b, c)) for _ in range(ROUNDS)]
+    for host, peer in itertools.permutations(hosts, 2):
+        host.netem(peer)
+    return [statistics.median(column) for column in zip(*pairs)]
+
+
 def main(kernel="6.1"):
     build(kernel)
     build_floor()
@@ -162,6 +174,7 @@ def main(kernel="6.1"):
             node.host.run("echo 0 > /sys/module/dvmm_dsm/parameters/prefetch_window")
         us = measure(bed, ranges, *nodes)
         messages = [upgrade(ranges, *nodes[:2]) for _ in range(3)]
+        one_late, two_late = late_writes(bed.hosts, ranges, *nodes)
         fights = [hammer(*nodes[:2], ranges.take()) for _ in range(3)]
         for node in nodes:
             node.end()
@@ -170,6 +183,8 @@ def main(kernel="6.1"):
     at_home, far = us["two_from_home"] / us["one_from_home"], us["two_from_far"] / us["one_from_far"]
     figure("write_miss_2sharers_over_1", max(at_home, far), f"the worse of {at_home:.2f} by home, {far:.2f} by another; "
            "two sharers / one owner")
+    figure("write_miss_2sharers_over_1_late", two_late / one_late,
+           f"by home, each frame {LATE_US} us late: {one_late:.0f} us, {two_late:.0f} us; one after another would be 2")
     figure("upgrade_only_sharer_messages", max(faults for faults, _ in messages),
            f"misses of {PAGES} upgrades; the links carried {[m for _, m in messages]} messages meanwhile, heartbeats too", "count")
     figure("pingpong_min_share", min(share_ for share_, _, _ in fights),

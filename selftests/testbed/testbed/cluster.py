@@ -112,7 +112,7 @@ class Cluster:
     @staticmethod
     def check_clean(host):
         assert not host.splats(), "\n".join(host.splats())
-        left = re.findall(r"^.*dvmm.*(?:leak|still held|left behind).*$", host.dmesg(), re.MULTILINE)
+        left = re.findall(r"^.*dvmm.*(?:\bleak|still held|left behind).*$", host.dmesg(), re.MULTILINE)
         assert not left, "\n".join(left)
         loaded = host.run("cat /proc/modules")
         assert "dvmm" not in loaded, loaded
