@@ -2,6 +2,7 @@
 /* agent/drain.c - node.drain: VMs of this node shall not need another node any more. Its vCPUs
  * move, each to the node of its VM with the most room, or when none of them has any to another
  * one, which joins the VM; then the homes of memory, then its pages. Then the node may go.
+ * All of it is planned first: if memory has no place to go, nothing moves.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -11,13 +12,12 @@
 #include <time.h>
 #include "internal.h"
 
-#define MAX_VMS 64
 /* Of dvmm_mem_empty(), while it helps. */
 #define VAIN_ROUNDS 3
 
 struct drained_vm {
 	char name[DVMM_NAME_SIZE];
-	uint32_t nr_vcpus, nr_joined;
+	uint32_t nr_vcpus, nr_joined, home;
 	uint64_t nr_extents, downtime_ns, took_ns;
 };
 
@@ -26,10 +26,19 @@ struct drain {
 	struct deferred *deferred;
 	uint32_t node, self;
 	bool may_join; /* other nodes */
-	int free_cpus[DVMM_MAX_NODES];
+	bool is_plan; /* nothing moves yet */
+	struct room room;
 	uint32_t nr;
-	struct drained_vm vms[MAX_VMS];
+	struct drained_vm vms[ROOM_MAX_VMS];
 	char reason[256]; /* of the first failure */
+};
+
+/* A VM of it; @get.out_nodes grows. */
+struct drained {
+	struct drain *drain;
+	struct dvmm_vm_get *get;
+	struct drained_vm *row;
+	struct leaving leaving;
 };
 
 __attribute__((format(printf, 4, 5)))
@@ -44,7 +53,7 @@ static int fail(struct drain *drain, const struct dvmm_vm_get *vm, int err, cons
 	return err;
 }
 
-/* ---- vCPUs ---- */
+/* ---- targets ---- */
 
 static bool is_reached(struct drain *drain, uint32_t node)
 {
@@ -54,68 +63,115 @@ static bool is_reached(struct drain *drain, uint32_t node)
 				       link.out_state == DVMM_LINK_UP);
 }
 
-/* That of @nodes which has the most, and of these the first; the VM's origin is always one. */
-static uint32_t roomiest(struct drain *drain, uint64_t nodes)
+/* Of @nodes, and the VM's origin. */
+static uint64_t reached(struct drain *drain, uint64_t nodes)
 {
-	uint32_t best = drain->self;
-
+	nodes |= 1ull << drain->self;
 	for (uint32_t node = 0; node < DVMM_MAX_NODES; node++)
-		if (node != drain->node && nodes >> node & 1 && is_reached(drain, node) &&
-		    drain->free_cpus[node] > drain->free_cpus[best])
-			best = node;
-	return best;
+		if (nodes >> node & 1 && !is_reached(drain, node))
+			nodes &= ~(1ull << node);
+	return nodes;
+}
+
+/* Has @node a part in the VM now? */
+static bool take_in(struct drained *vm, uint32_t node)
+{
+	struct dvmm_vm_join join = { .vm_id = vm->get->vm_id, .node_id = node };
+	uint64_t took_ns;
+
+	if (vm->get->out_nodes >> node & 1)
+		return true;
+	if (!vm->drain->is_plan && join_vm(vm->drain->agent, &join, &took_ns))
+		return false;
+	vm->get->out_nodes |= 1ull << node;
+	vm->row->nr_joined++;
+	return true;
 }
 
 /* Also of nodes without a part in the VM, if it has no room. Who does not join is not asked again. */
-static uint32_t choose(struct drain *drain, struct dvmm_vm_get *vm, struct drained_vm *row)
+static uint32_t choose(struct drained *vm)
 {
-	uint32_t best = roomiest(drain, vm->out_nodes);
-	struct dvmm_vm_join join = { .vm_id = vm->vm_id };
-	uint64_t took_ns;
+	struct drain *drain = vm->drain;
+	uint32_t best = target_of_vcpu(&drain->room, &vm->leaving, reached(drain, vm->get->out_nodes),
+				       vm->row->home);
+	uint32_t other;
 
-	if (drain->free_cpus[best] > 0 || !drain->may_join)
+	if (drain->room.free_cpus[best] > 0 || !drain->may_join)
 		return best;
-	join.node_id = roomiest(drain, UINT64_MAX);
-	if (drain->free_cpus[join.node_id] <= 0)
+	other = target_of_vcpu(&drain->room, &vm->leaving, reached(drain, UINT64_MAX), best);
+	if (drain->room.free_cpus[other] <= 0)
 		return best;
-	if (join_vm(drain->agent, &join, &took_ns)) {
-		drain->free_cpus[join.node_id] = 0;
-		return best;
-	}
-	vm->out_nodes |= 1ull << join.node_id;
-	row->nr_joined++;
-	return join.node_id;
+	if (take_in(vm, other))
+		return other;
+	drain->room.free_cpus[other] = 0;
+	return best;
 }
 
-static int move_vcpu(struct drain *drain, struct dvmm_vm_get *vm, uint32_t vcpu_id,
-		     struct drained_vm *row)
+static int no_room(struct drained *vm, uint64_t nodes)
 {
-	struct dvmm_vcpu_move move = {
-		.vm_id = vm->vm_id,
-		.vcpu_id = vcpu_id,
-		.node_id = choose(drain, vm, row),
-	};
-	int err = dvmm_vcpu_move(drain->agent->control, &move);
+	struct drain *drain = vm->drain;
+	uint32_t most = target_of_most(&drain->room, &vm->leaving, nodes);
+	char number[16];
 
-	if (err)
-		return fail(drain, vm, err, "vCPU %u: %s", vcpu_id,
-			    *move.out_reason ? move.out_reason : strerror(-err));
-	drain->free_cpus[move.node_id]--;
-	row->nr_vcpus++;
-	row->downtime_ns += move.out_downtime_ns;
+	return fail(drain, vm->get, -ENOSPC,
+		    "no node has room for its memory: node %s has %llu MiB free, %llu MiB needed",
+		    config_node_name(&drain->agent->config, most, number),
+		    (unsigned long long)drain->room.free_bytes[most] >> 20,
+		    (unsigned long long)leaving_bytes(&vm->leaving) >> 20);
+}
+
+/* Where homes go, and with them memory. */
+static int choose_home(struct drained *vm)
+{
+	struct drain *drain = vm->drain;
+	uint64_t nodes = reached(drain, vm->get->out_nodes);
+	uint32_t home = target_of_homes(&drain->room, &vm->leaving, nodes, drain->self);
+
+	if (home == DVMM_ANY_NODE && drain->may_join) {
+		nodes = reached(drain, UINT64_MAX);
+		home = target_of_homes(&drain->room, &vm->leaving, nodes, drain->self);
+	}
+	if (home == DVMM_ANY_NODE)
+		return no_room(vm, nodes);
+	if (!take_in(vm, home))
+		return fail(drain, vm->get, -EAGAIN, "node %u, which has room, does not join it", home);
+	target_take_homes(&drain->room, &vm->leaving, home);
+	vm->row->home = home;
 	return 0;
 }
 
-static int move_vcpus(struct drain *drain, struct dvmm_vm_get *vm, struct drained_vm *row)
+/* ---- vCPUs ---- */
+
+static int move_vcpu(struct drained *vm, uint32_t vcpu_id)
 {
+	struct drain *drain = vm->drain;
+	struct dvmm_vcpu_move move = {
+		.vm_id = vm->get->vm_id,
+		.vcpu_id = vcpu_id,
+		.node_id = choose(vm),
+	};
+	int err = drain->is_plan ? 0 : dvmm_vcpu_move(drain->agent->control, &move);
+
+	if (err)
+		return fail(drain, vm->get, err, "vCPU %u: %s", vcpu_id,
+			    *move.out_reason ? move.out_reason : strerror(-err));
+	target_take_vcpu(&drain->room, &vm->leaving, move.node_id);
+	vm->row->nr_vcpus++;
+	vm->row->downtime_ns += move.out_downtime_ns;
+	return 0;
+}
+
+static int move_vcpus(struct drained *vm)
+{
+	struct drain *drain = vm->drain;
 	struct dvmm_vcpu_get vcpu;
 	uint32_t from = 0;
 	int err = 0;
 
-	while (!err && !dvmm_vcpu_next(drain->agent->control, vm->vm_id, from, &vcpu)) {
+	while (!err && !dvmm_vcpu_next(drain->agent->control, vm->get->vm_id, from, &vcpu)) {
 		from = vcpu.vcpu_id + 1;
 		if (vcpu.out_node_id == drain->node)
-			err = move_vcpu(drain, vm, vcpu.vcpu_id, row);
+			err = move_vcpu(vm, vcpu.vcpu_id);
 	}
 	return err;
 }
@@ -123,19 +179,20 @@ static int move_vcpus(struct drain *drain, struct dvmm_vm_get *vm, struct draine
 /* ---- memory ---- */
 
 /* ENOENT: it has no memory yet. */
-static int move_homes(struct drain *drain, const struct dvmm_vm_get *vm, struct drained_vm *row)
+static int move_homes(struct drained *vm)
 {
+	struct drain *drain = vm->drain;
 	struct dvmm_mem_rehome rehome = {
-		.vm_id = vm->vm_id,
-		.node_id = drain->self,
+		.vm_id = vm->get->vm_id,
+		.node_id = vm->row->home,
 		.from_node = drain->node,
 	};
 	int err = dvmm_mem_rehome(drain->agent->control, &rehome);
 
-	row->nr_extents = rehome.out_moved;
+	vm->row->nr_extents = rehome.out_moved;
 	if (!err || err == -ENOENT)
 		return 0;
-	return fail(drain, vm, err, "its homes do not move: %s", strerror(-err));
+	return fail(drain, vm->get, err, "its homes do not move: %s", strerror(-err));
 }
 
 static int move_pages(struct drain *drain, const struct dvmm_vm_get *vm)
@@ -164,43 +221,86 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
-static int drain_vm(struct drain *drain, struct dvmm_vm_get *vm)
+static int move_all(struct drained *vm)
 {
-	struct drained_vm *row = &drain->vms[drain->nr];
+	int err = choose_home(vm);
+
+	if (!err)
+		err = move_vcpus(vm);
+	if (err || vm->drain->is_plan)
+		return err;
+	err = move_homes(vm);
+	return err ?: move_pages(vm->drain, vm->get);
+}
+
+static int drain_vm(struct drain *drain, struct dvmm_vm_get *get)
+{
+	struct drained vm = {
+		.drain = drain,
+		.get = get,
+		.row = &drain->vms[drain->nr],
+		.leaving = { .vm = room_vm(&drain->room, get->out_uuid), .from = drain->node },
+	};
 	uint64_t begun_ns = now_ns();
 	int err;
 
-	if (vm->out_state >= DVMM_VM_DEAD)
+	if (get->out_state >= DVMM_VM_DEAD)
 		return 0;
-	if (vm->out_origin == drain->node)
-		return fail(drain, vm, -EOPNOTSUPP, "its VMM runs there: it cannot move");
-	if (vm->out_origin != drain->self || !(vm->out_nodes >> drain->node & 1))
+	if (get->out_origin == drain->node)
+		return fail(drain, get, -EOPNOTSUPP, "its VMM runs there: it cannot move");
+	if (get->out_origin != drain->self || !(get->out_nodes >> drain->node & 1))
 		return 0;
-	if (drain->nr == MAX_VMS)
-		return fail(drain, vm, -E2BIG, "more than %d VMs: drain again", MAX_VMS);
-	memcpy(row->name, vm->out_name, sizeof(row->name));
-	err = move_vcpus(drain, vm, row);
-	if (!err)
-		err = move_homes(drain, vm, row);
-	if (!err)
-		err = move_pages(drain, vm);
-	row->took_ns = now_ns() - begun_ns;
+	if (drain->nr == ROOM_MAX_VMS)
+		return fail(drain, get, -E2BIG, "more than %d VMs have a part there", ROOM_MAX_VMS);
+	*vm.row = (struct drained_vm){ 0 };
+	memcpy(vm.row->name, get->out_name, sizeof(vm.row->name));
+	err = move_all(&vm);
+	vm.row->took_ns = now_ns() - begun_ns;
 	drain->nr += !err;
+	return err;
+}
+
+static int drain_vms(struct drain *drain)
+{
+	struct dvmm_vm_get vm;
+	uint32_t from = 0;
+	int err = 0;
+
+	drain->nr = 0;
+	while (!err && !dvmm_vm_next(drain->agent->control, from, &vm)) {
+		err = drain_vm(drain, &vm);
+		from = vm.vm_id + 1;
+	}
 	return err;
 }
 
 static int do_drain(void *arg)
 {
 	struct drain *drain = arg;
-	struct dvmm_vm_get vm;
-	uint32_t from = 0;
-	int err = 0;
+	struct room before = drain->room;
+	int err;
 
-	while (!err && !dvmm_vm_next(drain->agent->control, from, &vm)) {
-		err = drain_vm(drain, &vm);
-		from = vm.vm_id + 1;
-	}
-	return err;
+	drain->is_plan = true;
+	err = drain_vms(drain);
+	if (err)
+		return err;
+	drain->is_plan = false;
+	drain->room = before;
+	return drain_vms(drain);
+}
+
+static json_t *drained_row(const struct drain *drain, const struct drained_vm *vm)
+{
+	char number[16];
+
+	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:I, s:I}",
+			 "vm", vm->name,
+			 "vcpus", (json_int_t)vm->nr_vcpus,
+			 "joined", (json_int_t)vm->nr_joined,
+			 "moved_extents", (json_int_t)vm->nr_extents,
+			 "home", config_node_name(&drain->agent->config, vm->home, number),
+			 "downtime_ns", (json_int_t)vm->downtime_ns,
+			 "took_ns", (json_int_t)vm->took_ns);
 }
 
 static json_t *answer(struct request *request, void *arg, int err)
@@ -213,21 +313,15 @@ static json_t *answer(struct request *request, void *arg, int err)
 				    RPC_CONFLICT, "%s", drain->reason);
 	list = json_array();
 	for (uint32_t i = 0; i < drain->nr; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}",
-						      "vm", drain->vms[i].name,
-						      "vcpus", (json_int_t)drain->vms[i].nr_vcpus,
-						      "joined", (json_int_t)drain->vms[i].nr_joined,
-						      "moved_extents", (json_int_t)drain->vms[i].nr_extents,
-						      "downtime_ns", (json_int_t)drain->vms[i].downtime_ns,
-						      "took_ns", (json_int_t)drain->vms[i].took_ns));
+		json_array_append_new(list, drained_row(drain, &drain->vms[i]));
 	return list;
 }
 
-static void on_room(void *arg, const int free_cpus[DVMM_MAX_NODES])
+static void on_room(void *arg, const struct room *room)
 {
 	struct drain *drain = arg;
 
-	memcpy(drain->free_cpus, free_cpus, sizeof(drain->free_cpus));
+	drain->room = *room;
 	later_start(drain->agent, drain->deferred, do_drain, answer, drain, sizeof(*drain));
 	free(drain);
 }
@@ -252,6 +346,6 @@ json_t *method_node_drain(struct request *request)
 	drain->node = node->id;
 	drain->may_join = members_have_quorum(request->agent);
 	drain->deferred = request_defer(request);
-	room_ask(request->agent, on_room, drain);
+	room_ask(request->agent, node->id, on_room, drain);
 	return NULL;
 }

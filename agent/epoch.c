@@ -5,13 +5,14 @@
  * its VMs (fence.c), and one again when it is back. Without quorum nothing is told.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "internal.h"
 
 /* Of the number: the configuration's version, then how often the ring has changed. Both only
- * grow, and so does their sum.
+ * grow, and so does their sum: 64 bits of it never wrap.
  */
 #define VERSION_SHIFT 16
 #define RING_STEP 4 /* by which corosync counts */
@@ -38,32 +39,37 @@ static bool has_corosync(const struct agent *agent)
 	       !strcmp(cluster_config(agent->cluster)->settings[CLUSTER_MEMBERSHIP], "corosync");
 }
 
-uint32_t epoch_number(const struct agent *agent)
+uint64_t epoch_number(const struct agent *agent)
 {
-	uint32_t number;
+	uint64_t number;
 
 	if (!agent->cluster)
 		return agent->config.epoch;
-	number = cluster_config(agent->cluster)->version << VERSION_SHIFT;
+	number = (uint64_t)cluster_config(agent->cluster)->version << VERSION_SHIFT;
 	if (has_corosync(agent) && cluster_quorum(agent->cluster)->is_there)
 		number += cluster_quorum(agent->cluster)->ring_seq / RING_STEP;
 	return number;
 }
 
+uint64_t epoch_in_kernel(const struct dvmm_node_get *get)
+{
+	return (uint64_t)get->out_epoch_high << 32 | get->out_epoch;
+}
+
 static void tell(struct agent *agent, uint64_t members)
 {
-	uint32_t number = epoch_number(agent);
+	uint64_t number = epoch_number(agent);
 	struct dvmm_node_get now;
 	int err = dvmm_node_get(agent->control, &now);
 
 	/* It knows, or this agent was just started and has not heard all of it yet. */
-	if (err || number <= now.out_epoch)
+	if (err || number <= epoch_in_kernel(&now))
 		return;
 	err = dvmm_epoch_set(agent->control, number, members);
 	if (err)
-		log_error("the kernel does not take epoch %u: %s", number, strerror(-err));
+		log_error("the kernel does not take epoch %" PRIu64 ": %s", number, strerror(-err));
 	else
-		log_notice("epoch %u: %d members", number, __builtin_popcountll(members));
+		log_notice("epoch %" PRIu64 ": %d members", number, __builtin_popcountll(members));
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "log.h"
 #include "rpc.h"
+#include "target.h"
 
 #define NR_EVENTS_KEPT 1000
 
@@ -180,17 +181,23 @@ void watchdog_stop(struct agent *agent);
  */
 #define EPOCH_SLACK_US 2000000
 /** epoch_number() - the one to begin with */
-uint32_t epoch_number(const struct agent *agent);
+uint64_t epoch_number(const struct agent *agent);
+/** epoch_in_kernel() - the one it acts in, as DVMM_NODE_GET has it */
+uint64_t epoch_in_kernel(const struct dvmm_node_get *get);
 /** epoch_update() - something has changed: the kernel is told, at once or when it is time */
 void epoch_update(struct agent *agent);
 void epoch_stop(struct agent *agent);
 
-/* room.c: which node has room for vCPUs. */
-uint32_t room_cpus(void); /* of this host */
+/* host.c: what this host has. */
+uint32_t host_cpus(void);
+uint64_t host_memory(void); /* bytes; so is the next, of what programs may still take */
+uint64_t host_free_memory(void);
+
+/* room.c: which node has room for vCPUs and memory. */
 uint32_t room_vcpus_here(struct agent *agent); /* of spanning VMs that live on this node */
-typedef void room_done(void *arg, const int free_cpus[DVMM_MAX_NODES]);
-/** room_ask() - CPUs that no vCPU of a spanning VM has, by node; below zero: they share. Calls @done once */
-void room_ask(struct agent *agent, room_done *done, void *arg);
+typedef void room_done(void *arg, const struct room *room);
+/** room_ask() - also what this node's VMs with a part on @node hold, everywhere. Calls @done once */
+void room_ask(struct agent *agent, uint32_t node, room_done *done, void *arg);
 
 /* openers.c: processes that have the device of a VM open. */
 /** openers_signal() - returns how many there are */
@@ -219,7 +226,7 @@ void metrics_stop(struct agent *agent);
 const struct config_node *node_of_request(struct request *request, const char *param);
 
 /* join.c: a node gets a part in a VM that runs. */
-/** join_vm() - in a thread: it waits; 0 or as dvmm_vm_join() */
+/** join_vm() - in a thread: it waits, and asks again for some seconds; 0 or as dvmm_vm_join() */
 int join_vm(struct agent *agent, struct dvmm_vm_join *join, uint64_t *ret_took_ns);
 /** join_code() - of an error of it, or of dvmm_vcpu_move() */
 const char *join_code(int err);

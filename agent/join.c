@@ -6,7 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "internal.h"
+
+/* While something is in the way that passes. */
+#define PATIENCE_NS 5000000000ull
+#define PAUSE_US 200000
 
 struct vm_join {
 	struct agent *agent;
@@ -23,11 +28,25 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
+/* What is under way, or not gone yet, will be; a VM that has not started may not. */
+static bool is_passing(struct agent *agent, const struct dvmm_vm_join *join, int err)
+{
+	struct dvmm_vm_get vm;
+
+	return (err == -EBUSY || err == -EAGAIN) &&
+	       !dvmm_vm_next(agent->control, join->vm_id, &vm) && vm.vm_id == join->vm_id &&
+	       vm.out_state != DVMM_VM_DEFINED;
+}
+
 int join_vm(struct agent *agent, struct dvmm_vm_join *join, uint64_t *ret_took_ns)
 {
 	uint64_t begun_ns = now_ns();
 	int err = dvmm_vm_join(agent->control, join);
 
+	while (is_passing(agent, join, err) && now_ns() - begun_ns < PATIENCE_NS) {
+		usleep(PAUSE_US);
+		err = dvmm_vm_join(agent->control, join);
+	}
 	if (!err)
 		*ret_took_ns = now_ns() - begun_ns;
 	return err;

@@ -70,7 +70,8 @@ static int set_node_with(struct agent *agent, const uint8_t key[DVMM_KEY_SIZE])
 	const struct config *config = &agent->config;
 	struct dvmm_node_set set = {
 		.node_id = config->self.id,
-		.epoch = epoch_number(agent),
+		.epoch = (uint32_t)epoch_number(agent),
+		.epoch_high = epoch_number(agent) >> 32,
 		.listen = config->self.addr,
 	};
 	int err = fill_node_uuid(config, set.node_uuid);

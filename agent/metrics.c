@@ -203,7 +203,7 @@ static void put_epoch(struct agent *agent, FILE *page)
 
 	if (!dvmm_node_get(agent->control, &get))
 		put_gauge(page, "dvmm_node_epoch", "The membership that the kernel acts in",
-			  get.out_epoch);
+			  epoch_in_kernel(&get));
 }
 
 static char *make_page(struct agent *agent, size_t *ret_size)

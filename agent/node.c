@@ -10,17 +10,19 @@ json_t *method_node_info(struct request *request)
 
 	if (err)
 		return request_fail_errno(request, err, "this node");
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i}",
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:i}",
 			 "node", get.out_name,
 			 "id", get.out_node_id,
 			 "uuid", dvmm_uuid_format(get.out_node_uuid, node),
 			 "cluster", dvmm_uuid_format(get.out_cluster_uuid, cluster),
 			 "address", dvmm_addr_format(&get.out_listen, listen),
-			 "epoch", (json_int_t)get.out_epoch,
+			 "epoch", (json_int_t)epoch_in_kernel(&get),
 			 "links", get.out_nr_links,
 			 "vms", get.out_nr_vms,
-			 "cpus", room_cpus(),
+			 "cpus", host_cpus(),
 			 "vcpus", room_vcpus_here(request->agent),
+			 "memory_bytes", (json_int_t)host_memory(),
+			 "free_bytes", (json_int_t)host_free_memory(),
 			 "abi", get.out_abi_version);
 }
 

@@ -76,7 +76,7 @@ int dsm_vm_expect_node(struct dsm_vm *vm, u8 node);
  * dsm_vm_add_node() - @node, which is expected, has a part from now on
  *
  * After dsm_vm_settle_nodes() at the origin. It may have had one before it was lost.
- * May sleep. Return: 0, -ENOMEM, -EIO: dead, -EBUSY: losses are dealt with for too long
+ * May sleep. Return: 0, -ENOMEM, -EIO: dead, -EAGAIN: a loss is dealt with here, ask again
  */
 int dsm_vm_add_node(struct dsm_vm *vm, u8 node);
 

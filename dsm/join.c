@@ -72,23 +72,21 @@ int dsm_vm_settle_nodes(struct dsm_vm *vm, u32 epoch)
 EXPORT_SYMBOL_GPL(dsm_vm_settle_nodes);
 
 /* Here a loss may still be dealt with that is over for the origin: who takes part then must
- * not change. All its requests are answered by then, so that the worker that does them, and
- * this, may wait.
+ * not change. That takes as long as a link may be silent, so who asked asks again: the worker
+ * that does this has requests of other VMs to do.
  */
-static int wait_for_losses(struct dsm_vm *vm)
+static int may_add(struct dsm_vm *vm)
 {
-	if (!wait_event_timeout(vm->loss.wait, !loss_is_near(vm) || vm_is_dead(vm),
-				msecs_to_jiffies(LOSS_TIMEOUT_MS)))
-		return -EBUSY;
-	return vm_is_dead(vm) ? -EIO : 0;
+	if (vm_is_dead(vm))
+		return -EIO;
+	return loss_is_near(vm) ? -EAGAIN : 0;
 }
 
 /* What it counts begins anew. */
 int dsm_vm_add_node(struct dsm_vm *vm, u8 node)
 {
-	int err = wait_for_losses(vm);
+	int err = may_add(vm) ?: home_return_node(vm, node);
 
-	err = err ?: home_return_node(vm, node);
 	if (err)
 		return err;
 	spin_lock(&vm->loss.lock);

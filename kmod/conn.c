@@ -150,7 +150,7 @@ static void send_proof(struct conn *conn)
 		tx_send(conn, &msg, 0, 0);
 }
 
-static bool is_stale(const struct conn *conn, const struct dvmm_msg_hdr *hdr, u32 *out_since)
+static bool is_stale(const struct conn *conn, const struct dvmm_msg_hdr *hdr, u64 *out_since)
 {
 	*out_since = READ_ONCE(conn->link->since);
 	if (!wire_is_stale(hdr, *out_since))
@@ -163,16 +163,16 @@ static bool epoch_is_old(const struct conn *conn, const struct dvmm_msg_hdr *hdr
 			 char *reason, size_t room)
 {
 	const struct link *link = conn->link;
-	u32 since;
+	u64 since;
 
 	if (!is_stale(conn, hdr, &since))
 		return false;
 	if (since == NO_EPOCH)
-		snprintf(reason, room, "n%u is no member in epoch %u", link->peer,
+		snprintf(reason, room, "n%u is no member in epoch %llu", link->peer,
 			 READ_ONCE(link->self->epoch));
 	else
-		snprintf(reason, room, "n%u is in epoch %u, and a member since %u", link->peer,
-			 le32_to_cpu(hdr->epoch), since);
+		snprintf(reason, room, "n%u is in epoch %llu, and a member since %llu", link->peer,
+			 le64_to_cpu(hdr->epoch), since);
 	return true;
 }
 
@@ -339,7 +339,7 @@ static void on_clock(struct conn *conn, const struct dvmm_msg_clock *clock)
 
 static void on_service(struct conn *conn, const struct dvmm_msg_hdr *hdr, size_t len)
 {
-	u32 since;
+	u64 since;
 
 	if (is_stale(conn, hdr, &since))
 		return;
@@ -434,7 +434,7 @@ void conn_received(struct conn *conn, const void *buf, size_t len)
 {
 	const struct dvmm_msg_hdr *hdr = buf;
 	const char *wrong = wire_check(buf, len);
-	u32 since;
+	u64 since;
 
 	if (conn_has_failed(conn)) {
 		if (!wrong && !is_stale(conn, hdr, &since))

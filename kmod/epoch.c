@@ -24,7 +24,7 @@ static void tell_link(struct identity *node, u8 peer, u64 before)
 }
 
 /* node->lock held */
-static int check(const struct identity *node, u32 epoch, u64 members)
+static int check(const struct identity *node, u64 epoch, u64 members)
 {
 	if (!epoch || epoch == NO_EPOCH)
 		return -EINVAL;
@@ -37,7 +37,7 @@ static int check(const struct identity *node, u32 epoch, u64 members)
 	return 0;
 }
 
-int epoch_set(struct identity *node, u32 epoch, u64 members)
+int epoch_set(struct identity *node, u64 epoch, u64 members)
 {
 	u64 before;
 	u8 peer;
@@ -60,5 +60,5 @@ long epoch_ioctl_set(struct file *file, void *arg)
 {
 	const struct dvmm_epoch_set *set = arg;
 
-	return set->reserved ? -EINVAL : epoch_set(&self_node, set->epoch, set->members);
+	return epoch_set(&self_node, set->epoch, set->members);
 }

@@ -25,7 +25,7 @@ struct transport;
 struct identity {
 	struct mutex lock; /* serialises DVMM_NODE_SET, DVMM_EPOCH_SET and DVMM_LINK_ADD */
 	u8 id; /* DVMM_NO_NODE until it is set */
-	u32 epoch; /* lock for writing */
+	u64 epoch; /* lock for writing */
 	u64 members; /* lock; bit n = node n */
 	u32 wire_version; /* what we say to peers */
 	u8 cluster_uuid[DVMM_UUID_SIZE];
@@ -49,7 +49,7 @@ struct clock_sample {
 };
 
 /* Later than all others: what a node says that is no member comes from before it is one. */
-#define NO_EPOCH U32_MAX
+#define NO_EPOCH U64_MAX
 
 /* What this node keeps of a peer, over all connections to it. */
 struct link {
@@ -58,7 +58,7 @@ struct link {
 	struct identity *self;
 	u8 peer;
 	u32 lost_after_ms;
-	u32 since; /* lock for writing; epoch in which the peer became a member, or NO_EPOCH */
+	u64 since; /* lock for writing; epoch in which the peer became a member, or NO_EPOCH */
 	struct dvmm_addr addr;
 	char name[DVMM_NAME_SIZE];
 	const struct transport *transport;
@@ -97,7 +97,7 @@ static inline void node_stat_add(u32 nr, s64 amount)
 }
 
 /* epoch.c */
-int epoch_set(struct identity *node, u32 epoch, u64 members);
+int epoch_set(struct identity *node, u64 epoch, u64 members);
 long epoch_ioctl_set(struct file *file, void *arg);
 
 /* link.c */
@@ -109,8 +109,8 @@ void link_put(struct link *link);
 int link_attach(struct link *link, struct conn *conn); /* -EBUSY: it has one */
 void link_kick(struct link *link); /* look at the connection now; any context */
 bool link_connects(const struct link *link); /* this side, or does it listen? */
-void link_admit(struct link *link, u32 epoch); /* its peer is a member since then; may sleep */
-void link_expel(struct link *link, u32 epoch); /* its peer is none any more: it is lost; may sleep */
+void link_admit(struct link *link, u64 epoch); /* its peer is a member since then; may sleep */
+void link_expel(struct link *link, u64 epoch); /* its peer is none any more: it is lost; may sleep */
 int link_send(struct link *link, const struct dvmm_msg *msg, u32 req, u32 status);
 int link_send_page(struct link *link, u32 imm, struct page *page);
 void link_set_clock(struct link *link, const struct clock_sample *sample, u64 rtt_ns);

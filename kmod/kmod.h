@@ -21,7 +21,7 @@
 u8 dvmm_node_self(void);
 
 /** dvmm_node_epoch() - the membership this node acts in. Any context. */
-u32 dvmm_node_epoch(void);
+u64 dvmm_node_epoch(void);
 
 /* ---- links (link.c) ---- */
 

@@ -165,7 +165,7 @@ static void announce_end(struct link *link, const struct conn *conn, bool was_up
 
 /* ---- membership ---- */
 
-void link_admit(struct link *link, u32 epoch)
+void link_admit(struct link *link, u64 epoch)
 {
 	spin_lock_irq(&link->lock);
 	WRITE_ONCE(link->since, epoch);
@@ -173,7 +173,7 @@ void link_admit(struct link *link, u32 epoch)
 	link_kick(link);
 }
 
-void link_expel(struct link *link, u32 epoch)
+void link_expel(struct link *link, u64 epoch)
 {
 	struct conn *conn;
 
@@ -182,11 +182,11 @@ void link_expel(struct link *link, u32 epoch)
 	/* Before we look: a connection that is attached later sees it at its HELLO. */
 	WRITE_ONCE(link->since, NO_EPOCH);
 	conn = rcu_dereference(link->conn);
-	snprintf(link->reason, sizeof(link->reason), "n%u is no member in epoch %u", link->peer,
+	snprintf(link->reason, sizeof(link->reason), "n%u is no member in epoch %llu", link->peer,
 		 epoch);
 	spin_unlock_irq(&link->lock);
 	if (conn)
-		conn_failed(conn, "n%u is no member in epoch %u", link->peer, epoch);
+		conn_failed(conn, "n%u is no member in epoch %llu", link->peer, epoch);
 	rcu_read_unlock();
 }
 

@@ -14,7 +14,7 @@
 struct dvmm_loop_end {
 	u8 id;
 	u8 peer; /* whom it expects */
-	u32 epoch;
+	u64 epoch;
 	u32 wire_version;
 	u8 key; /* all bytes of the cluster key */
 	u8 cluster; /* all bytes of the cluster id */
@@ -38,7 +38,7 @@ void dvmm_loop_fault(struct dvmm_loop *loop, int from, u16 type,
 void dvmm_loop_break(struct dvmm_loop *loop);
 
 /** dvmm_loop_epoch() - as DVMM_EPOCH_SET at @end */
-int dvmm_loop_epoch(struct dvmm_loop *loop, int end, u32 epoch, u64 members);
+int dvmm_loop_epoch(struct dvmm_loop *loop, int end, u64 epoch, u64 members);
 
 /* As their namesakes in kmod.h, at end @end. */
 int dvmm_loop_send(struct dvmm_loop *loop, int end, const struct dvmm_msg *msg);

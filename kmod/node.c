@@ -13,7 +13,7 @@ u8 dvmm_node_self(void)
 }
 EXPORT_SYMBOL_GPL(dvmm_node_self);
 
-u32 dvmm_node_epoch(void)
+u64 dvmm_node_epoch(void)
 {
 	return READ_ONCE(self_node.epoch);
 }
@@ -72,10 +72,15 @@ int node_set_key(struct identity *node, const u8 *key)
 	return 0;
 }
 
+static u64 first_epoch(const struct dvmm_node_set *set)
+{
+	return (u64)set->epoch_high << 32 | set->epoch;
+}
+
 static int check_set(const struct dvmm_node_set *set)
 {
-	if (set->node_id >= DVMM_MAX_NODES || !set->epoch || set->epoch == NO_EPOCH ||
-	    !name_is_good(set->name))
+	if (set->node_id >= DVMM_MAX_NODES || !first_epoch(set) || first_epoch(set) == NO_EPOCH ||
+	    set->reserved || !name_is_good(set->name))
 		return -EINVAL;
 	return addr_check(&set->listen);
 }
@@ -87,7 +92,7 @@ static void adopt(struct identity *node, const struct dvmm_node_set *set)
 	memcpy(node->name, set->name, DVMM_NAME_SIZE);
 	node->listen = set->listen;
 	node->members = U64_MAX;
-	WRITE_ONCE(node->epoch, set->epoch);
+	WRITE_ONCE(node->epoch, first_epoch(set));
 	WRITE_ONCE(node->id, set->node_id);
 }
 
@@ -127,7 +132,8 @@ long node_ioctl_set(struct file *file, void *arg)
 static void describe(const struct identity *node, struct dvmm_node_get *get)
 {
 	get->out_node_id = node->id;
-	get->out_epoch = node->epoch;
+	get->out_epoch = lower_32_bits(node->epoch);
+	get->out_epoch_high = upper_32_bits(node->epoch);
 	get->out_nr_links = node->nr_links;
 	get->out_nr_vms = stats_count(DVMM_STAT_VM);
 	get->out_listen = node->listen;
@@ -142,8 +148,6 @@ long node_ioctl_get(struct file *file, void *arg)
 	struct dvmm_node_get *get = arg;
 	int err = 0;
 
-	if (get->reserved)
-		return -EINVAL;
 	mutex_lock(&self_node.lock);
 	get->out_abi_version = DVMM_ABI_VERSION;
 	if (self_node.id == DVMM_NO_NODE)

@@ -306,10 +306,10 @@ static void fill(void *buf, const struct conn *conn, const struct dvmm_msg *msg,
 	*hdr = (struct dvmm_msg_hdr) {
 		.len = cpu_to_le32(msg_bytes(msg)),
 		.type = cpu_to_le16(msg->type),
-		.epoch = cpu_to_le32(READ_ONCE(conn->link->self->epoch)),
+		.epoch = cpu_to_le64(READ_ONCE(conn->link->self->epoch)),
 		.vm = cpu_to_le32(msg->vm),
 		.req = cpu_to_le32(req),
-		.status = cpu_to_le32(status),
+		.status = cpu_to_le16(status),
 	};
 	if (msg->len)
 		memcpy(to, msg->payload, msg->len);

@@ -118,7 +118,7 @@ void request_answer(struct link *link, const struct dvmm_msg_hdr *hdr,
 	if (!request)
 		return; /* too late */
 	if (hdr->status) {
-		finish(request, -(int)le32_to_cpu(hdr->status));
+		finish(request, -(int)le16_to_cpu(hdr->status));
 	} else if (len > request->room) {
 		finish(request, -EMSGSIZE);
 	} else {

@@ -46,11 +46,9 @@ static int has_tail(__u16 type)
 
 static const char *check_header(const struct dvmm_msg_hdr *hdr)
 {
-	__u32 status = le32_to_cpu(hdr->status);
+	__u16 status = le16_to_cpu(hdr->status);
 	int is_reply = le16_to_cpu(hdr->type) == DVMM_MSG_REPLY;
 
-	if (hdr->reserved)
-		return "reserved field is not zero";
 	if (status > MAX_ERROR || (status && !is_reply))
 		return "bad status";
 	if (is_reply && !hdr->req)
@@ -133,9 +131,9 @@ const char *wire_check(const void *buf, unsigned long bytes)
 	return check_payload(type->type, hdr + 1, bytes);
 }
 
-int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned int since)
+int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned long long since)
 {
 	__u16 type = le16_to_cpu(hdr->type);
 
-	return (type == DVMM_MSG_HELLO || type >= DVMM_MSG_REPLY) && le32_to_cpu(hdr->epoch) < since;
+	return (type == DVMM_MSG_HELLO || type >= DVMM_MSG_REPLY) && le64_to_cpu(hdr->epoch) < since;
 }

@@ -23,6 +23,6 @@ const char *wire_check(const void *buf, unsigned long bytes);
  * A HELLO is refused then, a service's message and a REPLY are dropped; the rest of
  * the link's own come only after a HELLO that was not.
  */
-int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned int since);
+int wire_is_stale(const struct dvmm_msg_hdr *hdr, unsigned long long since);
 
 #endif

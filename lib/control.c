@@ -48,7 +48,7 @@ int dvmm_node_get(int control, struct dvmm_node_get *ret_node)
 	return 0;
 }
 
-int dvmm_epoch_set(int control, uint32_t epoch, uint64_t members)
+int dvmm_epoch_set(int control, uint64_t epoch, uint64_t members)
 {
 	struct dvmm_epoch_set set = { .epoch = epoch, .members = members };
 

@@ -37,7 +37,7 @@ int dvmm_node_set(int control, struct dvmm_node_set *set);
 int dvmm_node_get(int control, struct dvmm_node_get *ret_node);
 
 /** dvmm_epoch_set() - DVMM_EPOCH_SET: these are the members now. -ESTALE: @epoch is not greater */
-int dvmm_epoch_set(int control, uint32_t epoch, uint64_t members);
+int dvmm_epoch_set(int control, uint64_t epoch, uint64_t members);
 
 /**
  * dvmm_link_add() - DVMM_LINK_ADD; @add->size is filled in

@@ -12,10 +12,13 @@
  * What fails before the fourth step ends the slice there and nothing else. A node may join
  * again after it was lost to the VM, or has left it: it comes with nothing.
  */
+#include <linux/delay.h>
 #include "internal.h"
 
 #define START_TIMEOUT_MS 10000
 #define START_TIMEOUT_MAX_MS 600000
+#define ADD_TIMEOUT_MS 20000 /* as long as a loss may take */
+#define ADD_PAUSE_MS 10
 
 struct join {
 	struct vm *vm;
@@ -81,8 +84,10 @@ static long start_slice(struct join *join)
 	err = origin_request_slice(join->vm, join->node, timeout_ms, &join->past);
 	if (!err)
 		return 0;
-	return excuse(join->args, err, "no slice on node %u: %s (error %ld)", join->node,
-		    origin_slice_error(err), -err);
+	excuse(join->args, err, "no slice on node %u: %s (error %ld)", join->node,
+	       origin_slice_error(err), -err);
+	/* EEXIST is said of a node that has a part in the VM. */
+	return err == -EEXIST ? -EBUSY : err;
 }
 
 /* ---- 3: what the others know ---- */
@@ -111,11 +116,25 @@ static long teach(struct join *join)
 
 /* ---- 4: all add it ---- */
 
+/* It may still deal with a loss that is over here. */
+static int tell_to_add(struct join *join, u8 node)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(ADD_TIMEOUT_MS);
+	int err = tell(join, node, DVMM_JOIN_ADD);
+
+	while (err == -EAGAIN && time_before(jiffies, deadline) &&
+	       !fatal_signal_pending(current)) {
+		msleep(ADD_PAUSE_MS);
+		err = tell(join, node, DVMM_JOIN_ADD);
+	}
+	return err;
+}
+
 /* It has expected that, so what fails is the link: then it is lost, which ends the VM now. */
 static int add_there(struct join *join, u8 node)
 {
 	char reason[96];
-	int err = tell(join, node, DVMM_JOIN_ADD);
+	int err = tell_to_add(join, node);
 
 	if (!err)
 		return 0;

@@ -222,8 +222,10 @@ const char *origin_slice_error(long err)
 		return "dvmm-vcpu is not loaded there";
 	case -ENOMEM:
 		return "it has no memory";
+	case -EBUSY:
+		return "its former slice of the VM is not gone yet";
 	case -EEXIST:
-		return "it has a VM of that id or uuid already";
+		return "it has another VM of that id";
 	default:
 		return "it refused";
 	}

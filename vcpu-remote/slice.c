@@ -192,17 +192,31 @@ static bool start_is_sound(u8 from, u32 id, const struct dvmm_msg_slice_start *s
 	       past_is_sound(start, from);
 }
 
+/* The id is taken: by what is left of this VM, which goes, or by another one? */
+static int why_taken(u32 id, const u8 *uuid)
+{
+	struct vm *vm = vm_find(id);
+	int err = vm && memcmp(vm->uuid, uuid, DVMM_UUID_SIZE) ? -EEXIST : -EBUSY;
+
+	if (vm)
+		vm_put_later(vm);
+	return err;
+}
+
 /* The answer comes when a slice process serves: see announce(). */
 int slice_start_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload,
 			size_t len)
 {
+	const struct dvmm_msg_slice_start *start = payload;
 	u32 req = le32_to_cpu(hdr->req);
 	u32 id = le32_to_cpu(hdr->vm);
 	int err;
 
-	if (!start_is_sound(from, id, payload, len))
+	if (!start_is_sound(from, id, start, len))
 		return -EPROTO;
-	err = make_vm(from, id, req, payload);
+	err = make_vm(from, id, req, start);
+	if (err == -EEXIST)
+		err = why_taken(id, start->uuid);
 	if (err)
 		dvmm_link_reply(from, req, err, NULL, 0);
 	return 0;

@@ -122,11 +122,21 @@ void vm_expect_node(struct vm *vm, u8 node)
 /* The memory last: once dsm has it, it may also be lost. */
 int vm_add_node(struct vm *vm, u8 node)
 {
+	u64 was_lost = READ_ONCE(vm->lost_nodes) & BIT_ULL(node);
+	int err;
+
 	mutex_lock(&vm->lock);
 	WRITE_ONCE(vm->lost_nodes, vm->lost_nodes & ~BIT_ULL(node));
 	WRITE_ONCE(vm->nodes, vm->nodes | BIT_ULL(node));
 	mutex_unlock(&vm->lock);
-	return dsm_vm_add_node(vm->dsm, node);
+	err = dsm_vm_add_node(vm->dsm, node);
+	if (!err)
+		return 0;
+	mutex_lock(&vm->lock);
+	WRITE_ONCE(vm->nodes, vm->nodes & ~BIT_ULL(node));
+	WRITE_ONCE(vm->lost_nodes, vm->lost_nodes | was_lost);
+	mutex_unlock(&vm->lock);
+	return err;
 }
 
 static void memory_describe(void *priv, u32 mem, u64 offset, char *out_text, size_t room)

@@ -22,6 +22,8 @@ static const struct column node_info_columns[] = {
 	{ "vms", "VMs", LOOK_NUMBER, 0 },
 	{ "cpus", "CPUs", LOOK_NUMBER, 0 },
 	{ "vcpus", "vCPUs of VMs", LOOK_NUMBER, 0 },
+	{ "memory_bytes", "Memory", LOOK_BYTES, 0 },
+	{ "free_bytes", "Free memory", LOOK_BYTES, 0 },
 	{ "abi", "Kernel ABI", LOOK_NUMBER, 0 },
 	{ 0 },
 };
@@ -158,6 +160,7 @@ static const struct column drain_columns[] = {
 	{ "vcpus", "VCPUS-MOVED", LOOK_NUMBER, 0 },
 	{ "joined", "NODES-JOINED", LOOK_NUMBER, COLUMN_WIDE },
 	{ "moved_extents", "EXTENTS-MOVED", LOOK_NUMBER, 0 },
+	{ "home", "THEIR-HOME", LOOK_TEXT, COLUMN_WIDE },
 	{ "downtime_ns", "STOOD-STILL", LOOK_NS, 0 },
 	{ "took_ns", "TOOK", LOOK_NS, 0 },
 	{ 0 },

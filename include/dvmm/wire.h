@@ -20,7 +20,7 @@
 #include <linux/dvmm.h>
 
 #define DVMM_WIRE_MAGIC 0x4d4d5644 /* "DVMM" */
-#define DVMM_WIRE_VERSION 4
+#define DVMM_WIRE_VERSION 5
 #define DVMM_MSG_MAX 16384 /* header, payload and tail */
 #define DVMM_NONCE_SIZE 32
 #define DVMM_MAC_SIZE 32
@@ -30,22 +30,20 @@
  * struct dvmm_msg_hdr - start of each message
  * @len: of header, payload and tail
  * @type: DVMM_MSG_*
- * @reserved: zero
+ * @status: REPLY: 0 or a positive errno
  * @epoch: membership the sender acts in; one from before it became a member is refused
  * @vm: VM id, or 0
  * @req: number of the request or of the request answered, or 0
- * @status: REPLY: 0 or a positive errno
  * @msg_credits: receive buffers for messages the sender has posted anew
  * @page_credits: receive buffers for pages the sender has posted anew
  */
 struct dvmm_msg_hdr {
 	__le32 len;
 	__le16 type;
-	__le16 reserved;
-	__le32 epoch;
+	__le16 status;
+	__le64 epoch;
 	__le32 vm;
 	__le32 req;
-	__le32 status;
 	__le32 msg_credits;
 	__le32 page_credits;
 };

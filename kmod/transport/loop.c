@@ -558,7 +558,7 @@ void dvmm_loop_fault(struct dvmm_loop *loop, int from, u16 type,
 }
 EXPORT_SYMBOL_GPL(dvmm_loop_fault);
 
-int dvmm_loop_epoch(struct dvmm_loop *loop, int end, u32 epoch, u64 members)
+int dvmm_loop_epoch(struct dvmm_loop *loop, int end, u64 epoch, u64 members)
 {
 	return epoch_set(&loop->node[end].identity, epoch, members);
 }

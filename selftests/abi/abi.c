@@ -102,11 +102,9 @@ struct ioctl_case {
 
 static const struct ioctl_case cases[] = {
 	{ "node_set", DVMM_NODE_SET, sizeof(struct dvmm_node_set), END(dvmm_node_set, name),
-	  { OFF(dvmm_node_set, listen.reserved) } },
-	{ "node_get", DVMM_NODE_GET, sizeof(struct dvmm_node_get), END(dvmm_node_get, out_name),
-	  { OFF(dvmm_node_get, reserved) } },
-	{ "epoch_set", DVMM_EPOCH_SET, sizeof(struct dvmm_epoch_set), END(dvmm_epoch_set, members),
-	  { OFF(dvmm_epoch_set, reserved) } },
+	  { OFF(dvmm_node_set, listen.reserved), OFF(dvmm_node_set, reserved) } },
+	{ "node_get", DVMM_NODE_GET, sizeof(struct dvmm_node_get), END(dvmm_node_get, out_name), {} },
+	{ "epoch_set", DVMM_EPOCH_SET, sizeof(struct dvmm_epoch_set), END(dvmm_epoch_set, members), {} },
 	{ "link_add", DVMM_LINK_ADD, sizeof(struct dvmm_link_add), END(dvmm_link_add, reserved),
 	  { OFF(dvmm_link_add, reserved), OFF(dvmm_link_add, addr.reserved) } },
 	{ "link_get", DVMM_LINK_GET, sizeof(struct dvmm_link_get), END(dvmm_link_get, out_reason), {} },
@@ -230,7 +228,8 @@ static int set_node(void (*spoil)(struct dvmm_node_set *))
 
 static void id_too_big(struct dvmm_node_set *set) { set->node_id = DVMM_MAX_NODES; }
 static void no_epoch(struct dvmm_node_set *set) { set->epoch = 0; }
-static void last_epoch(struct dvmm_node_set *set) { set->epoch = UINT32_MAX; }
+static void last_epoch(struct dvmm_node_set *set) { set->epoch = set->epoch_high = UINT32_MAX; }
+static void late_epoch(struct dvmm_node_set *set) { set->epoch = 2; set->epoch_high = 1; }
 static void no_name(struct dvmm_node_set *set) { set->name[0] = 0; }
 static void endless_name(struct dvmm_node_set *set) { memset(set->name, 'x', sizeof(set->name)); }
 static void no_port(struct dvmm_node_set *set) { set->listen.port = 0; }
@@ -269,7 +268,7 @@ static void check_node(void)
 
 /* ---- epochs ---- */
 
-static int set_epoch(unsigned int epoch, uint64_t members)
+static int set_epoch(uint64_t epoch, uint64_t members)
 {
 	struct dvmm_epoch_set set = { .size = sizeof(set), .epoch = epoch, .members = members };
 
@@ -285,7 +284,7 @@ static void check_epoch(void)
 	get_node(&get);
 	report(get.out_members == UINT64_MAX, "node_get", "all_are_members_at_first");
 	expect("epoch_set", "zero", EINVAL, set_epoch(0, 6));
-	expect("epoch_set", "after_all_others", EINVAL, set_epoch(UINT32_MAX, 6));
+	expect("epoch_set", "after_all_others", EINVAL, set_epoch(UINT64_MAX, 6));
 	expect("epoch_set", "without_this_node", EINVAL, set_epoch(3, 4));
 	expect("epoch_set", "good", 0, set_epoch(3, 6));
 	expect("epoch_set", "again", 0, set_epoch(3, 6));
@@ -299,6 +298,13 @@ static void check_epoch(void)
 	close(link.out_fd);
 	get_node(&get);
 	report(get.out_epoch == 4 && get.out_members == 2, "node_get", "says_the_epoch");
+	expect("epoch_set", "of_more_than_32_bits", 0, set_epoch(65536ull << 16, 6));
+	expect("epoch_set", "of_32_bits_after_one_of_more", ESTALE, set_epoch(65535u << 16, 6));
+	get_node(&get);
+	report(get.out_epoch == 0 && get.out_epoch_high == 1, "node_get", "says_all_of_a_long_epoch");
+	expect("node_set", "with_an_epoch_of_more_than_32_bits", 0, set_node(late_epoch));
+	get_node(&get);
+	report(get.out_epoch == 2 && get.out_epoch_high == 1, "node_get", "says_what_epoch_was_set");
 	expect("node_set", "begins_anew", 0, set_node(NULL));
 }
 

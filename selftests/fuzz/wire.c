@@ -31,7 +31,7 @@ static void check_promise(const struct dvmm_msg_hdr *hdr, size_t size)
 
 	must(le32toh(hdr->len) == size && size <= DVMM_MSG_MAX);
 	must(size - sizeof(*hdr) >= payload_bytes(type));
-	must(le32toh(hdr->status) <= 4095);
+	must(le16toh(hdr->status) <= 4095);
 	if (type == DVMM_MSG_REPLY)
 		must(hdr->req != 0);
 	if (type == DVMM_MSG_MEM_BATCH) {
@@ -40,9 +40,9 @@ static void check_promise(const struct dvmm_msg_hdr *hdr, size_t size)
 	}
 	if (type == DVMM_MSG_REFUSE)
 		must(memchr(refuse->reason, 0, sizeof(refuse->reason)) != NULL);
-	must(!wire_is_stale(hdr, le32toh(hdr->epoch)));
-	if (le32toh(hdr->epoch) < UINT32_MAX)
-		must(wire_is_stale(hdr, le32toh(hdr->epoch) + 1) ==
+	must(!wire_is_stale(hdr, le64toh(hdr->epoch)));
+	if (le64toh(hdr->epoch) < UINT64_MAX)
+		must(wire_is_stale(hdr, le64toh(hdr->epoch) + 1) ==
 		     (type == DVMM_MSG_HELLO || type >= DVMM_MSG_REPLY));
 }
 

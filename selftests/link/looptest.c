@@ -362,7 +362,7 @@ static bool wrong_epochs_are_refused(void)
 	       dvmm_loop_epoch(loop, A, 5, NODE(A)) == -ESTALE &&
 	       dvmm_loop_epoch(loop, A, 6, NODE(B)) == -EINVAL &&
 	       dvmm_loop_epoch(loop, A, 0, BOTH) == -EINVAL &&
-	       dvmm_loop_epoch(loop, A, U32_MAX, BOTH) == -EINVAL && ask(A, 5000) == 0;
+	       dvmm_loop_epoch(loop, A, U64_MAX, BOTH) == -EINVAL && ask(A, 5000) == 0;
 }
 
 static u64 nr_stale(int end)
@@ -404,6 +404,22 @@ static bool returned(void)
 static bool node_returns_with_a_new_epoch(void)
 {
 	return returned() && send_many(A, 10, 10) && came(B, 20) && ask(B, 5000) == 0;
+}
+
+/* As after the 65535th change of a configuration, which an agent shifts by 16. */
+static bool epoch_of_more_than_32_bits_is_later(void)
+{
+	const u64 last = 65535ULL << 16, next = 65536ULL << 16;
+
+	return start_up() && dvmm_loop_epoch(loop, A, last, BOTH) == 0 &&
+	       dvmm_loop_epoch(loop, B, last, BOTH) == 0 && ask(A, 5000) == 0 &&
+	       dvmm_loop_epoch(loop, B, next, NODE(B)) == 0 &&
+	       eventually(atomic_read(&losses) == 2, 10) &&
+	       dvmm_loop_epoch(loop, B, last, BOTH) == -ESTALE &&
+	       dvmm_loop_epoch(loop, B, next + 1, BOTH) == 0 &&
+	       eventually(reason_is(A, "n1 is in epoch 4294901760, and a member since 4294967297"), 10) &&
+	       dvmm_loop_epoch(loop, A, next + 1, BOTH) == 0 &&
+	       eventually(atomic_read(&ups) == 4, 15) && ask(B, 5000) == 0;
 }
 
 /* What A sent before it was expelled comes again when it is back: B counts it, no more. */
@@ -537,6 +553,7 @@ static const struct {
 	TEST(members_of_different_epochs_go_on),
 	TEST(expelled_node_is_lost_and_refused),
 	TEST(node_returns_with_a_new_epoch),
+	TEST(epoch_of_more_than_32_bits_is_later),
 	TEST(old_epoch_is_dropped_and_counted),
 	TEST(wrong_key_is_refused),
 	TEST(other_cluster_is_refused),

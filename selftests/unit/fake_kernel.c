@@ -5,12 +5,15 @@
  * A VM named "alone" needs no other node; one named "wide" has a part everywhere, others on n1 and n3.
  * With $DVMM_FAKE_ENDS VMs and links end when the fd that owns them is closed. While $DVMM_FAKE.held is
  * there, "old" is a VM of n1 that runs and has memory on each node. While $DVMM_FAKE.deaf is there, no slice
- * comes up on a node that joins a VM.
+ * comes up on a node that joins a VM. $DVMM_FAKE.free and $DVMM_FAKE.resident have MiB: what this host has free,
+ * and what it holds of each VM; $DVMM_FAKE.former how often a node that joins has not ended what it had of the VM before:
+ * VMs run then.
  * And the journal: entries go to $DVMM_FAKE_JOURNAL, a field a line, an empty line after each.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,14 +73,20 @@ int dvmm_node_set(int control, struct dvmm_node_set *set)
 	return 0;
 }
 
-int dvmm_epoch_set(int control, uint32_t epoch, uint64_t now)
+static uint64_t epoch_now(void)
+{
+	return (uint64_t)node.epoch_high << 32 | node.epoch;
+}
+
+int dvmm_epoch_set(int control, uint64_t epoch, uint64_t now)
 {
 	(void)control;
 	if (!(now >> node.node_id & 1))
 		return -EINVAL;
-	if (epoch < node.epoch || (epoch == node.epoch && now != members))
+	if (epoch < epoch_now() || (epoch == epoch_now() && now != members))
 		return -ESTALE;
-	node.epoch = epoch;
+	node.epoch = (uint32_t)epoch;
+	node.epoch_high = epoch >> 32;
 	members = now;
 	return 0;
 }
@@ -85,12 +94,13 @@ int dvmm_epoch_set(int control, uint32_t epoch, uint64_t now)
 int dvmm_node_get(int control, struct dvmm_node_get *ret_node)
 {
 	(void)control;
-	if (!node.epoch)
+	if (!epoch_now())
 		return -ENOTCONN;
 	memset(ret_node, 0, sizeof(*ret_node));
 	ret_node->out_abi_version = DVMM_ABI_VERSION;
 	ret_node->out_node_id = node.node_id;
 	ret_node->out_epoch = node.epoch;
+	ret_node->out_epoch_high = node.epoch_high;
 	ret_node->out_members = members;
 	ret_node->out_nr_links = nr_links;
 	ret_node->out_nr_vms = nr_vms;
@@ -127,7 +137,7 @@ int dvmm_link_get(int control, uint32_t node_id, struct dvmm_link_get *ret_link)
 	if (members >> node_id & 1)
 		return 0;
 	ret_link->out_state = DVMM_LINK_LOST;
-	sprintf(ret_link->out_reason, "n%u is no member in epoch %u", node_id, node.epoch);
+	sprintf(ret_link->out_reason, "n%u is no member in epoch %" PRIu64, node_id, epoch_now());
 	return 0;
 }
 
@@ -137,6 +147,34 @@ static int is_there(const char *what)
 
 	snprintf(path, sizeof(path), "%s.%s", getenv("DVMM_FAKE"), what);
 	return !access(path, F_OK);
+}
+
+/* The number in such a file; @otherwise: there is none. */
+static uint64_t number_in(const char *what, uint64_t otherwise)
+{
+	unsigned long long number = otherwise;
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s.%s", getenv("DVMM_FAKE"), what);
+	file = fopen(path, "re");
+	if (!file)
+		return otherwise;
+	if (fscanf(file, "%llu", &number) != 1)
+		abort();
+	fclose(file);
+	return number;
+}
+
+/* That of agent/host.c, see the Makefile. */
+__attribute__((weak)) uint64_t __real_host_free_memory(void); /* not in all programs */
+uint64_t __wrap_host_free_memory(void);
+
+uint64_t __wrap_host_free_memory(void)
+{
+	uint64_t mib = number_in("free", 0);
+
+	return mib ? mib << 20 : __real_host_free_memory();
 }
 
 static int old_is_held(void)
@@ -201,7 +239,7 @@ int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 	memset(ret_vm, 0, sizeof(*ret_vm));
 	ret_vm->vm_id = vms[i].out_vm_id;
 	ret_vm->out_origin = i ? node.node_id : 1;
-	ret_vm->out_state = i ? DVMM_VM_DEFINED : old_is_held() ? DVMM_VM_RUNNING : DVMM_VM_DEAD;
+	ret_vm->out_state = i ? is_there("former") ? DVMM_VM_RUNNING : DVMM_VM_DEFINED : old_is_held() ? DVMM_VM_RUNNING : DVMM_VM_DEAD;
 	ret_vm->out_mem_bytes = 1 << 30;
 	memcpy(ret_vm->out_uuid, vms[i].uuid, DVMM_UUID_SIZE);
 	strcpy(ret_vm->out_name, vms[i].name);
@@ -273,7 +311,7 @@ int dvmm_vm_budget(int control, uint32_t vm_id, uint64_t bytes, struct dvmm_vm_b
 	if (bytes != DVMM_BUDGET_KEEP)
 		now = bytes;
 	*ret_budget = (struct dvmm_vm_budget){ .size = sizeof(*ret_budget), .out_bytes = now,
-					       .out_resident = 5 << 20 };
+					       .out_resident = number_in("resident", 5) << 20 };
 	return 0;
 }
 
@@ -285,6 +323,24 @@ static void wait_for_go(void)
 	snprintf(path, sizeof(path), "%s.go", getenv("DVMM_FAKE"));
 	for (int i = 0; i < 1000 && access(path, F_OK); i++)
 		usleep(10000);
+}
+
+/* As often as $DVMM_FAKE.former says, which counts down. */
+static int has_former_slice(void)
+{
+	uint64_t times = number_in("former", 0);
+	char path[256];
+	FILE *file;
+
+	if (!times)
+		return 0;
+	snprintf(path, sizeof(path), "%s.former", getenv("DVMM_FAKE"));
+	file = fopen(path, "we");
+	if (!file)
+		abort();
+	fprintf(file, "%" PRIu64, times - 1);
+	fclose(file);
+	return 1;
 }
 
 /* What the VM may hold there is then shown as of this node. */
@@ -302,6 +358,8 @@ int dvmm_vm_join(int control, struct dvmm_vm_join *join)
 		return strcpy(join->out_reason, "the VM is dead"), -EIO;
 	if (dvmm_link_get(control, join->node_id, &link) || link.out_state != DVMM_LINK_UP)
 		return sprintf(join->out_reason, "there is no link to node %u", join->node_id), -ENOTCONN;
+	if (has_former_slice())
+		return sprintf(join->out_reason, "no slice on node %u: its former slice", join->node_id), -EBUSY;
 	if (is_there("deaf"))
 		return sprintf(join->out_reason, "no slice on node %u", join->node_id), -ETIMEDOUT;
 	joined[join->vm_id - FIRST_ID] |= 1ull << join->node_id;

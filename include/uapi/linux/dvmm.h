@@ -53,7 +53,7 @@ struct dvmm_addr {
 /**
  * struct dvmm_node_set - DVMM_NODE_SET: make this host a node of a cluster
  * @node_id: 0 .. DVMM_MAX_NODES - 1, unique in the cluster
- * @epoch: number of the agreed membership, not 0
+ * @epoch, @epoch_high: number of the agreed membership, 32 bits each; not 0
  * @cluster_uuid: peers of another cluster are refused
  * @node_uuid: of this host
  * @key: the cluster key; both sides of a link prove that they know it
@@ -74,11 +74,13 @@ struct dvmm_node_set {
 	__u8 key[DVMM_KEY_SIZE];
 	struct dvmm_addr listen;
 	char name[DVMM_NAME_SIZE];
+	__u32 epoch_high;
+	__u32 reserved;
 };
 
 /**
  * struct dvmm_node_get - DVMM_NODE_GET: what DVMM_NODE_SET said, without the key
- * @out_epoch: as of now, see DVMM_EPOCH_SET
+ * @out_epoch, @out_epoch_high: as of now, see DVMM_EPOCH_SET; 32 bits each
  * @out_members: bit n = node n is a member
  */
 struct dvmm_node_get {
@@ -89,7 +91,7 @@ struct dvmm_node_get {
 	__u32 out_epoch;
 	__u32 out_nr_links;
 	__u32 out_nr_vms;
-	__u32 reserved;
+	__u32 out_epoch_high;
 	__u8 out_cluster_uuid[DVMM_UUID_SIZE];
 	__u8 out_node_uuid[DVMM_UUID_SIZE];
 	struct dvmm_addr out_listen;
@@ -101,7 +103,6 @@ struct dvmm_node_get {
  * struct dvmm_epoch_set - DVMM_EPOCH_SET: the agreed membership is another one
  * @epoch: its number, greater than the one before (ESTALE); the same again, with the
  *	same members, is no error
- * @reserved: zero
  * @members: bit n = node n is a member. This node is (EINVAL)
  *
  * Links between members stay up, and are not in a hurry to be in the same epoch. A link to
@@ -113,8 +114,7 @@ struct dvmm_node_get {
 struct dvmm_epoch_set {
 	__u32 size;
 	__u32 flags;
-	__u32 epoch;
-	__u32 reserved;
+	__u64 epoch;
 	__u64 members;
 };
 
@@ -375,8 +375,8 @@ struct dvmm_vcpu_move {
  *
  * A node that the VM has lost, and goes on without, may join again.
  *
- * EEXIST: it has a part in the VM. EBUSY: the VM does not run yet, a vCPU of it moves, or
- * another node joins it. EAGAIN: another node of it was lost meanwhile: ask again. ENOTCONN:
+ * EEXIST: it has a part in the VM. EBUSY: the VM does not run yet, a vCPU of it moves,
+ * another node joins it, or what the node had of it before is not gone yet. EAGAIN: another node of it was lost meanwhile: ask again. ENOTCONN:
  * there is no link to it, or the VM was started without other nodes. EHOSTUNREACH: another
  * node of the VM has no link to it. ETIMEDOUT: no slice came up. EINVAL: no node, or budget.
  * EIO: the VM is dead, or the slice died.

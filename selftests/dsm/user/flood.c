@@ -5,7 +5,8 @@
  *
  * Node 1 is this program, node 2 is played by the tests.
  */
-#include "../../../dsm/internal.h"
+#include "played_link.h"
+#include "played_node.h"
 
 #define VM_ID 0x10001
 #define PEER 2
@@ -15,12 +16,12 @@
 #define FLOOD_MS 1500
 #define MAX_HEARD (1 << 16)
 
-static const struct dvmm_service *service;
+u8 self = 1;
 static struct dsm_vm *vm;
 static struct dsm_mem *mem;
 static u64 stats_room[sizeof(struct dvmm_stats) / 8 + DVMM_NR_STAT_VM + 8];
 
-static void die(const char *fmt, ...)
+void node_die(const char *fmt, ...)
 {
 	va_list args;
 
@@ -46,7 +47,7 @@ static void hear(const struct dvmm_msg_mem *msg, size_t nr)
 	pthread_mutex_lock(&heard_lock);
 	while (nr--) {
 		if (nr_heard == MAX_HEARD)
-			die("the peer hears no end");
+			node_die("the peer hears no end");
 		nr_of[msg->event]++;
 		heard[nr_heard++] = *msg++;
 	}
@@ -75,43 +76,7 @@ static long nr_puts(void)
 	return count(PROTO_PUTS) + count(PROTO_PUTM) + count(PROTO_PUTE);
 }
 
-/* ---- kmod's door ---- */
-
-u8 dvmm_node_self(void)
-{
-	return 1;
-}
-
-u64 dvmm_link_rtt_ns(u8 node)
-{
-	return 5000;
-}
-
-int dvmm_link_clock(u8 node, s64 *out_offset, u64 *out_error)
-{
-	*out_offset = 0;
-	*out_error = 1;
-	return 0;
-}
-
-void dvmm_link_fail(u8 node, const char *reason)
-{
-	die("link to node %u failed: %s", node, reason);
-}
-
-void dvmm_event(enum dvmm_event_kind kind, u8 node, u32 id, const char *fmt, ...)
-{
-}
-
-int dvmm_service_register(const struct dvmm_service *s)
-{
-	service = s;
-	return 0;
-}
-
-void dvmm_service_unregister(const struct dvmm_service *s)
-{
-}
+/* ---- the link ---- */
 
 int dvmm_link_send(u8 node, const struct dvmm_msg *msg)
 {
@@ -137,11 +102,6 @@ int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len)
 	return 0;
 }
 
-int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len)
-{
-	return 0;
-}
-
 /* ---- fault.c, rehome.c, and where threads may be slow ---- */
 
 int fault_wait(const struct page_ref *ref)
@@ -156,7 +116,7 @@ int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload,
 
 void found_lost(const struct page_ref *ref)
 {
-	die("page %llu is lost", ref->index);
+	node_die("page %llu is lost", ref->index);
 }
 
 void shim_dawdle(void)
@@ -170,8 +130,8 @@ static void say(const struct dvmm_msg_mem *msg)
 	struct dvmm_msg_hdr hdr = { .type = DVMM_MSG_MEM_PROTO, .vm = VM_ID };
 
 	shim_must_not_wait++;
-	if (service->message(PEER, &hdr, msg, sizeof(*msg)))
-		die("%s for page %llu was refused", proto_event_name(msg->event), msg->page);
+	if (played_service->message(PEER, &hdr, msg, sizeof(*msg)))
+		node_die("%s for page %llu was refused", proto_event_name(msg->event), msg->page);
 	shim_must_not_wait--;
 }
 
@@ -188,8 +148,8 @@ static void send_page(u8 grant, u32 txn)
 	struct page *page = alloc_page(GFP_KERNEL);
 
 	shim_must_not_wait++;
-	if (service->page(PEER, proto_data_to_imm(&ev), &page))
-		die("a page was refused");
+	if (played_service->page(PEER, proto_data_to_imm(&ev), &page))
+		node_die("a page was refused");
 	shim_must_not_wait--;
 	if (page)
 		put_page(page);
@@ -259,7 +219,7 @@ static void start(void)
 			   &(struct dsm_vm_ops){}, NULL);
 	mutex_lock(&vm->lock);
 	if (IS_ERR(vm) || mem_create(vm, &config, &mem))
-		die("the VM cannot be made");
+		node_die("the VM cannot be made");
 	mutex_unlock(&vm->lock);
 }
 
@@ -270,7 +230,7 @@ static void write_page(u64 index)
 
 	do {
 		if (page_get(mem, index, GFP_KERNEL, &op.ref))
-			die("no memory");
+			node_die("no memory");
 		page_lock(&op.ref);
 		err = act_access(&op, PROTO_WRITE);
 		if (!err)
@@ -279,7 +239,7 @@ static void write_page(u64 index)
 		answer_all(answer_as_home);
 	} while (err == -EAGAIN);
 	if (err)
-		die("page %llu: error %d", index, err);
+		node_die("page %llu: error %d", index, err);
 }
 
 /* ---- the tests ---- */
@@ -374,7 +334,7 @@ int main(void)
 
 	setbuf(stdout, NULL);
 	if (page_init() ?: home_init() ?: take_init() ?: evict_init() ?: block_init() ?: serve_init())
-		die("init");
+		node_die("init");
 	for (i = 0; i < nr; i++) {
 		bool good;
 

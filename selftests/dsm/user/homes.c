@@ -25,7 +25,8 @@
 #define NR_STYLES 6
 #define LATE NR_NODES /* who joins, if somebody does */
 #define NR_GROUPS 6 /* of extents, used one after the other where blocks are tested */
-#define NR_EXTENTS (NR_NODES * NR_GROUPS)
+#define NR_EXTENTS (NR_NODES * NR_GROUPS) /* that are used */
+#define MAX_EXTENTS (NR_EXTENTS + DVMM_MAX_HOME_RUNS)
 #define GROUP_MS 100
 #define APART_MS 60
 #define PIN_US 3000
@@ -103,7 +104,7 @@ int fault_wait(const struct page_ref *ref)
 static struct {
 	pthread_mutex_t lock; /* as that of the page table; held while it is used */
 	struct page *head; /* a reference; NULL: not mapped */
-} mapped[NR_EXTENTS];
+} mapped[MAX_EXTENTS];
 
 /* Also of a part. */
 void shim_unmap(pgoff_t index, pgoff_t nr)
@@ -353,6 +354,26 @@ static void has_followed(enum join_step step)
 	__atomic_add_fetch(&shared->followed[step], 1, __ATOMIC_SEQ_CST);
 }
 
+/* Every other join is to an object whose homes do not fit one message. */
+static int nr_extents(void)
+{
+	return style->joins && seed % 2 ? MAX_EXTENTS : NR_EXTENTS;
+}
+
+/* The home of the last one is known by its own message only. */
+static void move_last_home(void)
+{
+	struct dvmm_mem_rehome rehome = {
+		.mem_id = 1, .extent = MAX_EXTENTS - 1, .nr_extents = 1, .node_id = 2, .from_node = DVMM_ANY_NODE,
+	};
+
+	must(dsm_rehome(vm, &rehome), "rehome");
+	if (rehome.out_moved != 1)
+		node_die("the last home did not move");
+	if (serve_announce_to(mem, LATE) != -E2BIG)
+		node_die("all homes fit one message");
+}
+
 /* The origin leads. */
 static void *lead(void *arg)
 {
@@ -362,6 +383,8 @@ static void *lead(void *arg)
 	say(JOIN_EXPECT, NR_NODES - 2);
 	dsm_vm_get_past(vm, &shared->past);
 	say(JOIN_COME, 1);
+	if (nr_extents() == MAX_EXTENTS)
+		move_last_home();
 	must(dsm_vm_keep_homes(vm), "keep homes");
 	must(dsm_vm_teach_node(vm, LATE), "teach");
 	usleep(chance() % 50000); /* a home that moved now would be gone when it is added */
@@ -393,6 +416,8 @@ static void come_late(struct dvmm_stats *stats)
 	has_followed(JOIN_COME);
 	until(&shared->join_step, JOIN_DONE);
 	mem = mem_find(vm, 1);
+	if (nr_extents() == MAX_EXTENTS && home_of(mem, (MAX_EXTENTS - 1) * EXTENT) != 2)
+		node_die("node %u is home of the last page", home_of(mem, (MAX_EXTENTS - 1) * EXTENT));
 }
 
 /* ---- all of it ---- */
@@ -400,12 +425,12 @@ static void come_late(struct dvmm_stats *stats)
 static void make_vm(struct dvmm_stats *stats)
 {
 	struct mem_config config = { .home_policy = DVMM_HOME_INTERLEAVE,
-				     .bytes = NR_EXTENTS * EXTENT * PAGE_SIZE };
+				     .bytes = (u64)nr_extents() * EXTENT * PAGE_SIZE };
 	int err = page_init() ?: home_init() ?: take_init() ?: evict_init() ?: block_init() ?:
 		  rehome_init() ?: serve_init();
 	int i;
 
-	for (i = 0; i < NR_EXTENTS; i++)
+	for (i = 0; i < MAX_EXTENTS; i++)
 		pthread_mutex_init(&mapped[i].lock, NULL);
 
 	if (err)

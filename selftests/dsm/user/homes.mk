@@ -6,7 +6,7 @@ SANITIZE ?= -fsanitize=address,undefined -fno-sanitize=alignment
 CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -pthread $(SANITIZE) \
 	-include shim.h -I. -I$(BUILD)/none -I$(TOP)/include -I$(TOP)/include/uapi
 FILES := $(basename $(notdir $(filter-out %/adopt.c %/bug.c %/fault.c %/heat.c %/main.c %/memfile.c,$(wildcard $(TOP)/dsm/*.c))))
-PLAYED := shim cold defer played_memfile played_link played_node homes-test
+PLAYED := shim cold defer played_memfile played_door played_link played_node homes-test
 OBJECTS := $(addprefix $(BUILD)/,$(addsuffix .o,$(FILES) $(PLAYED)))
 HEADERS := shim.h played_link.h played_node.h $(wildcard $(TOP)/dsm/*.h $(TOP)/kmod/kmod.h $(TOP)/include/dvmm/*.h)
 # What shim.h stands for.

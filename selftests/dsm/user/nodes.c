@@ -44,7 +44,7 @@ struct shared {
 	u32 epoch[NR_NODES + 1]; /* by node: that it works in */
 	int lost[NR_HOT]; /* page: found lost by its home */
 	int nr_groups; /* of extents, that the load uses */
-	long checked, pages_lost, accesses, refused, blocks, splits;
+	long checked, pages_lost, accesses, refused, blocks, splits, put_off;
 };
 
 static const struct style *style;
@@ -76,6 +76,11 @@ void shim_dawdle(void)
 
 /* No home moves. */
 int rehome_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *payload, size_t len)
+{
+	return -EPROTO;
+}
+
+int rehome_tell(struct dsm_mem *m, u64 extent_nr, u8 node)
 {
 	return -EPROTO;
 }
@@ -215,6 +220,27 @@ static void *load(void *arg)
 	return NULL;
 }
 
+/* A node that is there already joins; while a loss is dealt with it is put off, and nobody waits for that. */
+static void *add_node(void *arg)
+{
+	u64 begun;
+	int err;
+
+	(void)arg;
+	for (; !READ_ONCE(shared->stop); usleep(50)) {
+		if (!loss_is_near(vm))
+			continue;
+		begun = ktime_get_ns();
+		err = dsm_vm_add_node(vm, self);
+		if (err && err != -EAGAIN)
+			node_die("no node is added: %d", err);
+		if (ktime_get_ns() - begun > 5000000000ull)
+			node_die("who adds a node waited for the end of a loss");
+		__atomic_add_fetch(&shared->put_off, err == -EAGAIN, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
 /* ---- one node ---- */
 
 static void failed(void *priv, int error, const char *reason)
@@ -298,7 +324,7 @@ static void node(void)
 {
 	int nr_lost = style->twice ? 2 : 1, nr_left = NR_NODES - nr_lost;
 	static u64 stats_room[sizeof(struct dvmm_stats) / 8 + DVMM_NR_STAT_VM + 8];
-	pthread_t thread[NR_THREADS];
+	pthread_t thread[NR_THREADS + 1];
 	int i;
 
 	make_vm((struct dvmm_stats *)stats_room);
@@ -310,7 +336,8 @@ static void node(void)
 	node_meet(&shared->arrived[2], NR_NODES);
 	for (i = 0; i < NR_THREADS; i++)
 		pthread_create(&thread[i], NULL, load, NULL);
-	for (i = 0; i < NR_THREADS; i++)
+	pthread_create(&thread[i], NULL, add_node, NULL);
+	for (i = 0; i <= NR_THREADS; i++)
 		pthread_join(thread[i], NULL);
 	/* Before the first is out of the load the survivors have agreed. */
 	for (i = 0; (int)READ_ONCE(vm->epoch) != nr_lost || loss_is_dealt_with(vm); i++) {
@@ -393,7 +420,7 @@ static bool run(void)
 
 static bool runs(const struct style *like, int nr, unsigned int first)
 {
-	long lost = 0, checked = 0, accesses = 0, refused = 0, blocks = 0, splits = 0;
+	long lost = 0, checked = 0, accesses = 0, refused = 0, blocks = 0, splits = 0, put_off = 0;
 
 	style = like;
 	for (seed = first; seed < first + nr; seed++) {
@@ -407,14 +434,15 @@ static bool runs(const struct style *like, int nr, unsigned int first)
 		refused += shared->refused;
 		blocks += shared->blocks;
 		splits += shared->splits;
+		put_off += shared->put_off;
 	}
-	printf("# %s: %ld accesses, %ld pages checked, %ld lost, %ld requests sent back\n", like->name,
-	       accesses, checked, lost, refused);
+	printf("# %s: %ld accesses, %ld pages checked, %ld lost, %ld requests sent back, %ld times no node was added\n",
+	       like->name, accesses, checked, lost, refused, put_off);
 	if (like->is_large)
 		printf("# %ld blocks, %ld split\n", blocks, splits);
 	if (like->is_large && (!blocks || !splits))
 		return false;
-	return checked && (like->only_reads || lost) && !refused == !like->is_short;
+	return checked && put_off && (like->only_reads || lost) && !refused == !like->is_short;
 }
 
 int main(int argc, char **argv)

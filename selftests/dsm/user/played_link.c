@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* selftests/dsm/user/played_link.c - kmod's door for a process that plays a node: links are
+/* selftests/dsm/user/played_link.c - the links of a process that plays a node: they are
  * sockets, one for messages and one for pages. All is late by chance, and pages overtake
  * messages; the end of a peer is noticed some time later.
  */
@@ -12,7 +12,6 @@
 #define LATE_US 400
 #define VERY_LATE_US 20000
 #define NOTICED_US 40000
-#define RTT_NS 5000 /* short turns: pages move much */
 
 enum channel { MESSAGES, PAGES, NR_CHANNELS };
 
@@ -35,51 +34,9 @@ struct request {
 static int nr_nodes;
 static int sockets[MOST_NODES + 1][MOST_NODES + 1][NR_CHANNELS];
 static struct peer peers[MOST_NODES + 1];
-static const struct dvmm_service *service;
 static pthread_mutex_t requests_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct request *requests;
 static u32 last_request;
-
-u8 dvmm_node_self(void)
-{
-	return self;
-}
-
-u64 dvmm_link_rtt_ns(u8 node)
-{
-	(void)node;
-	return RTT_NS;
-}
-
-int dvmm_link_clock(u8 node, s64 *out_offset, u64 *out_error)
-{
-	(void)node;
-	*out_offset = 0;
-	*out_error = 1;
-	return 0;
-}
-
-void dvmm_link_fail(u8 node, const char *reason)
-{
-	node_die("link to node %u failed: %s", node, reason);
-}
-
-void dvmm_event(enum dvmm_event_kind kind, u8 node, u32 id, const char *fmt, ...)
-{
-	(void)kind, (void)node, (void)id, (void)fmt;
-}
-
-int dvmm_service_register(const struct dvmm_service *s)
-{
-	service = s;
-	return 0;
-}
-
-void dvmm_service_unregister(const struct dvmm_service *s)
-{
-	(void)s;
-	service = NULL;
-}
 
 static int send_bytes(u8 node, enum channel channel, const void *bytes, size_t len)
 {
@@ -127,11 +84,6 @@ int dvmm_link_reply(u8 node, u32 req, int error, const void *data, size_t len)
 	struct dvmm_msg msg = { .type = DVMM_MSG_REPLY, .tail = data, .tail_len = len };
 
 	return send_msg(node, &msg, req, -error);
-}
-
-int dvmm_link_reply_patiently(u8 node, u32 req, int error, const void *data, size_t len)
-{
-	return dvmm_link_reply(node, req, error, data, len);
 }
 
 static void take_out(struct request *request)
@@ -203,7 +155,7 @@ static int handle_message(u8 from, const struct dvmm_msg_hdr *hdr, const void *p
 	int err;
 
 	shim_must_not_wait++;
-	err = service->message(from, hdr, payload, len);
+	err = played_service->message(from, hdr, payload, len);
 	shim_must_not_wait--;
 	return err;
 }
@@ -229,7 +181,7 @@ static void receive_page(u8 from, const u8 *bytes)
 	memcpy(&imm, bytes, sizeof(imm));
 	memcpy(page->data, bytes + sizeof(imm), PAGE_SIZE);
 	shim_must_not_wait++;
-	if (service->page(from, imm, &page))
+	if (played_service->page(from, imm, &page))
 		node_die("a page of node %u was refused", from);
 	shim_must_not_wait--;
 	/* Another page, or this one, is left over for the next to be received into. */
@@ -244,7 +196,7 @@ static void peer_ended(u8 node)
 		return;
 	usleep(chance() % NOTICED_US);
 	WRITE_ONCE(peers[node].is_lost, true);
-	service->link_lost(node);
+	played_service->link_lost(node);
 }
 
 /* Pages more: the steps of a loss must not overtake them. */
