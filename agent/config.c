@@ -4,6 +4,7 @@
  *
  *	[agent]
  *	metrics = 127.0.0.1:9471
+ *	watchdog = /dev/watchdog0
  *	[node]
  *	id = 1
  *	name = n1
@@ -205,8 +206,15 @@ static int agent_metrics(struct reader *reader, const char *value)
 	return 0;
 }
 
+static int agent_watchdog(struct reader *reader, const char *value)
+{
+	*reader->config->watchdog = '\0';
+	return *value ? read_path(reader, value, reader->config->watchdog) : 0;
+}
+
 static const struct key agent_keys[] = {
 	{ "metrics", agent_metrics },
+	{ "watchdog", agent_watchdog },
 	{ 0 },
 };
 

@@ -27,6 +27,7 @@ struct config {
 	uint32_t epoch;
 	uint32_t lost_after_ms; /* of links; 0: the kernel's choice */
 	char metrics[CONFIG_PATH_SIZE]; /* ADDRESS:PORT, :PORT or a path; empty: nowhere */
+	char watchdog[CONFIG_PATH_SIZE]; /* a device; empty: none */
 	char slice_program[CONFIG_PATH_SIZE]; /* empty: beside the agent */
 	struct config_node peers[DVMM_MAX_NODES];
 	uint32_t nr_peers;

@@ -16,7 +16,6 @@
  */
 #define VERSION_SHIFT 16
 #define RING_STEP 4 /* by which corosync counts */
-#define SLACK_US 1000000
 
 struct epoch {
 	sd_event_source *timer;
@@ -102,7 +101,7 @@ static void start_waiting(struct agent *agent, uint64_t missing)
 	epoch->missing = missing;
 	agent->epoch = epoch;
 	if (sd_event_add_time_relative(agent->loop, &epoch->timer, CLOCK_MONOTONIC,
-				       fence_time_us(agent) + SLACK_US, 0, on_timer, agent) < 0)
+				       fence_time_us(agent) + EPOCH_SLACK_US, 0, on_timer, agent) < 0)
 		abort();
 }
 

@@ -13,7 +13,7 @@
 #define FENCE_AFTER_DEFAULT_MS 5000
 #define PATIENCE_US 2000000
 #define LOOK_EVERY_US 200000
-/* Then only a person, or a watchdog, can help. */
+/* Then only a person can help, or watchdog.c has. */
 #define STUCK_AFTER_US 10000000
 #define NR_TOLD_MAX 256
 
@@ -25,7 +25,7 @@ struct told {
 struct fence {
 	struct agent *agent;
 	sd_event_source *timer;
-	uint64_t lost_us;
+	uint64_t lost_us, end_us; /* quorum was lost; it is the others' turn */
 	uint32_t nr_told;
 	struct told told[NR_TOLD_MAX];
 	bool has_said_end, has_said_stuck;
@@ -119,6 +119,11 @@ uint64_t fence_time_us(const struct agent *agent)
 	return fence_after_us(agent) + PATIENCE_US;
 }
 
+uint64_t fence_end_us(const struct agent *agent)
+{
+	return agent->fence ? agent->fence->end_us : 0;
+}
+
 void fence_start(struct agent *agent)
 {
 	struct fence *fence;
@@ -129,9 +134,11 @@ void fence_start(struct agent *agent)
 	if (!fence)
 		abort();
 	fence->agent = agent;
-	fence->lost_us = now_us(fence);
-	if (sd_event_add_time_relative(agent->loop, &fence->timer, CLOCK_MONOTONIC,
-				       fence_after_us(agent), 0, on_timer, fence) < 0)
+	/* Not when it is heard: this agent may have stood still. */
+	fence->lost_us = watchdog_knew_us(agent) ?: now_us(fence);
+	fence->end_us = fence->lost_us + fence_time_us(agent);
+	if (sd_event_add_time(agent->loop, &fence->timer, CLOCK_MONOTONIC,
+			      fence->lost_us + fence_after_us(agent), 0, on_timer, fence) < 0)
 		abort();
 	agent->fence = fence;
 }

@@ -29,6 +29,7 @@ struct agent {
 	struct later *laters;
 	struct fence *fence; /* NULL: VMs may go on */
 	struct epoch *epoch; /* NULL: nobody is waited for */
+	struct watchdog *watchdog; /* NULL: none is configured */
 	struct cluster_quorum quorum_said; /* by the last event about it */
 	struct cluster *cluster; /* NULL: the nodes are those of the configuration file */
 	struct metrics *metrics;
@@ -159,8 +160,26 @@ void fence_stop(struct agent *agent);
 
 /** fence_time_us() - after which a node that has lost quorum has no such VM any more */
 uint64_t fence_time_us(const struct agent *agent);
+/** fence_end_us() - when that is, of CLOCK_MONOTONIC; 0: quorum was not lost */
+uint64_t fence_end_us(const struct agent *agent);
+
+/* watchdog.c: resets the host when the agent does not end VMs. See feed.h. */
+int watchdog_start(struct agent *agent);
+/** watchdog_look() - something has changed: it is looked at next */
+void watchdog_look(struct agent *agent);
+/** watchdog_knew_us() - when this node was last known to be in quorum; 0: not known */
+uint64_t watchdog_knew_us(const struct agent *agent);
+/** watchdog_add_to() - its state, and what is wrong with it, to an answer */
+void watchdog_add_to(const struct agent *agent, json_t *answer);
+/** watchdog_timeout_s() - of the one that runs; 0: none does */
+uint32_t watchdog_timeout_s(const struct agent *agent);
+void watchdog_stop(struct agent *agent);
 
 /* epoch.c: the membership, as the kernel has it. */
+/* The others wait so much longer than fence_time_us(): for the kernel to end what was killed, and as
+ * quorum is not lost on both sides at the same time.
+ */
+#define EPOCH_SLACK_US 2000000
 /** epoch_number() - the one to begin with */
 uint64_t epoch_number(const struct agent *agent);
 /** epoch_in_kernel() - the one it acts in, as DVMM_NODE_GET has it */

@@ -111,6 +111,8 @@ static int start(struct agent *agent)
 	if (err >= 0)
 		err = kmod_start(agent);
 	if (err >= 0)
+		err = watchdog_start(agent);
+	if (err >= 0)
 		err = metrics_start(agent);
 	/* systemd ends an agent that hangs; a blocking call of the kernel takes less. */
 	if (err >= 0)
@@ -121,6 +123,7 @@ static int start(struct agent *agent)
 static void stop(struct agent *agent)
 {
 	metrics_stop(agent);
+	watchdog_stop(agent);
 	fence_stop(agent);
 	epoch_stop(agent);
 	cluster_close(agent->cluster);

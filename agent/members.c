@@ -184,6 +184,7 @@ static void on_quorum(void *arg, const struct cluster_quorum *now)
 		fence_start(agent);
 	else
 		fence_stop(agent);
+	watchdog_look(agent);
 }
 
 static const struct cluster_ops ops = { check, apply, request_of_peer, on_quorum };
@@ -221,7 +222,13 @@ static const char *text_param(struct request *request, const char *name)
 
 json_t *method_cluster_info(struct request *request)
 {
-	return is_in_cluster(request) ? cluster_info(request->agent->cluster) : NULL;
+	json_t *info;
+
+	if (!is_in_cluster(request))
+		return NULL;
+	info = cluster_info(request->agent->cluster);
+	watchdog_add_to(request->agent, info);
+	return info;
 }
 
 json_t *method_cluster_settings(struct request *request)

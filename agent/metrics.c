@@ -224,6 +224,9 @@ static char *make_page(struct agent *agent, size_t *ret_size)
 			  cluster_config(agent->cluster)->version);
 	if (agent->cluster)
 		put_quorum(cluster_quorum(agent->cluster), page);
+	if (*agent->config.watchdog)
+		put_gauge(page, "dvmm_watchdog_timeout_seconds",
+			  "Of the watchdog that runs; 0: none does", watchdog_timeout_s(agent));
 	if (is_loaded) {
 		put_epoch(agent, page);
 		put_node(agent, page);

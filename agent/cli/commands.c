@@ -203,6 +203,8 @@ static const struct column cluster_columns[] = {
 	{ "membership", "Membership", LOOK_TEXT, 0 },
 	{ "quorate", "Quorate", LOOK_TEXT, 0 },
 	{ "epoch", "Epoch", LOOK_TEXT, 0 },
+	{ "watchdog", "Watchdog", LOOK_STATE, 0 },
+	{ "watchdog_is", "", LOOK_PROSE, 0 },
 	{ 0 },
 };
 

@@ -125,12 +125,14 @@ static bool is_ours(const struct cluster *cluster)
 
 static int watch(struct quorum *quorum)
 {
-	int fd;
+	int fd, err;
 
 	if (quorum_trackstart(quorum->handle, CS_TRACK_CURRENT | CS_TRACK_CHANGES) != CS_OK ||
 	    quorum_fd_get(quorum->handle, &fd) != CS_OK)
 		return -ENOTCONN;
-	return sd_event_add_io(quorum->cluster->loop, &quorum->io, fd, EPOLLIN, on_readable, quorum);
+	err = sd_event_add_io(quorum->cluster->loop, &quorum->io, fd, EPOLLIN, on_readable, quorum);
+	/* Who does something because there is quorum does it after this. */
+	return err < 0 ? err : sd_event_source_set_priority(quorum->io, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 static int connect_to_it(struct quorum *quorum)

@@ -182,6 +182,27 @@ static void check_links(struct report *report)
 	json_decref(links);
 }
 
+/* What resets a host on which the agent cannot end VMs any more. */
+static void check_watchdog(struct report *report)
+{
+	const char *membership, *state, *is, *fix;
+	json_t *info;
+
+	if (client_call(report->client, "cluster.info", NULL, &info, NULL))
+		return;
+	if (!json_unpack(info, "{s:s, s:s, s:s, s:s}", "membership", &membership, "watchdog", &state,
+			 "watchdog_is", &is, "watchdog_fix", &fix)) {
+		if (*fix)
+			say(report, "missing", "watchdog", fix, "%s", is);
+		else if (strcmp(state, "none"))
+			say(report, "ok", "watchdog", "", "%s", is);
+		else if (!strcmp(membership, "corosync"))
+			say(report, "advice", "watchdog", "watchdog = /dev/watchdog0 in [agent] of /etc/dvmm/agent.conf",
+			    "none: a host without quorum whose agent hangs keeps its VMs");
+	}
+	json_decref(info);
+}
+
 static void check_agent(struct report *report, const char *socket)
 {
 	if (access(socket, F_OK))
@@ -191,8 +212,10 @@ static void check_agent(struct report *report, const char *socket)
 		say(report, "missing", "agent", "systemctl restart dvmm-agent", "it does not answer on %s", socket);
 	else
 		say(report, "ok", "agent", "", "it answers on %s", socket);
-	if (report->client)
-		check_links(report);
+	if (!report->client)
+		return;
+	check_links(report);
+	check_watchdog(report);
 }
 
 static void check_vmm_socket(struct report *report)

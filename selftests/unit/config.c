@@ -47,6 +47,16 @@ static void good_file_says_all(void **state)
 	assert_string_equal(config.key_file, "/etc/dvmm/key");
 }
 
+static void watchdog_is_a_device_or_none(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text(GOOD "[agent]\nwatchdog = /dev/watchdog0\n"), 0);
+	assert_string_equal(config.watchdog, "/dev/watchdog0");
+	assert_int_equal(read_text(GOOD "[agent]\nwatchdog =\n"), 0);
+	assert_string_equal(config.watchdog, "");
+	assert_string_equal(said, "");
+}
+
 static void unknown_key_is_a_warning_with_file_and_line(void **state)
 {
 	(void)state;
@@ -75,6 +85,8 @@ static void bad_values_are_errors(void **state)
 	error_names_the_line("[node]\nuuid = 12\n", "a.conf:2: error: '12' is not a UUID");
 	error_names_the_line("[cluster]\nepoch = 0\n", "a.conf:2: error: epoch 0");
 	error_names_the_line("[cluster]\nkey-file = key\n", "a.conf:2: error: 'key' is not an absolute");
+	error_names_the_line("[agent]\nwatchdog = watchdog0\n", "a.conf:2: error: 'watchdog0' is not an absolute");
+	error_names_the_line("[agent]\nwatchdog = /a\nwatchdog = /b\n", "a.conf:3: error: 'watchdog' is given twice");
 	error_names_the_line("[peer n2]\nid = 1\n", "a.conf:2: error: [peer n2] should be");
 	error_names_the_line("[peer \"n 2\"]\nid = 1\n", "a.conf:2: error: a name has letters");
 	error_names_the_line("[peer \"n2\" x]\nid = 1\n", "should be [peer \"NAME\"]");
@@ -219,6 +231,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_file_says_all),
+		cmocka_unit_test(watchdog_is_a_device_or_none),
 		cmocka_unit_test(unknown_key_is_a_warning_with_file_and_line),
 		cmocka_unit_test(bad_values_are_errors),
 		cmocka_unit_test(errors_are_all_said),

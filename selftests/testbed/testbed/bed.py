@@ -18,15 +18,15 @@ class Testbed:
     """with Testbed(hosts=2, kernel='6.1') as bed: bed.hosts[0].run('uname -r')
 
     kernel may be a list, one for each host. Leaving the block, in whatever way,
-    ends every process it started. Without out_dir the logs are kept only when the
+    ends every process it started. devices: more of QEMU's, as "i6300esb". Without out_dir the logs are kept only when the
     block fails or keep_logs is set.
     """
 
-    def __init__(self, hosts=2, kernel="6.1", cpus=1, mem="2G", out_dir=None, modules=None, append=""):
+    def __init__(self, hosts=2, kernel="6.1", cpus=1, mem="2G", out_dir=None, modules=None, append="", devices=()):
         self.out_dir = os.path.abspath(out_dir) if out_dir else tempfile.mkdtemp(prefix="dvmm-testbed-")
         os.makedirs(self.out_dir, exist_ok=True)
         self.keep_logs = bool(out_dir)
-        self.modules, self.append = modules, append
+        self.modules, self.append, self.devices = modules, append, devices
         per_host = kernel if isinstance(kernel, list) else [kernel] * hosts
         self.releases = [kernels.find(version) for version in per_host]
         self.sizes = (cpus, mem)

@@ -134,6 +134,7 @@ class Host:
                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
                 "-fsdev", f"local,id=out,path={self.out_dir},security_model=none",
                 "-device", "virtio-9p-pci,fsdev=out,mount_tag=out",
+                *(word for device in self.bed.devices for word in ("-device", device)),
                 "-netdev", f"socket,id=lan,fd={lan_fd}",
                 "-device", f"virtio-net-pci,netdev=lan,mac=52:54:00:77:00:{self.n:02x},host_mtu=9000,romfile="]
 
@@ -155,6 +156,16 @@ class Host:
             self.qemu.wait(timeout)
         except subprocess.TimeoutExpired as err:
             raise Deadline(f"{self.name}: no power-off in {timeout} s") from err
+
+    def wait_watchdog(self, timeout):
+        """Until its watchdog (devices=["i6300esb"]) resets it; it stays off. After a qmp() of any kind."""
+        self.is_wanted = False
+        try:
+            self.qemu.wait(timeout)
+        except subprocess.TimeoutExpired as err:
+            raise Deadline(f"{self.name}: no reset in {timeout} s") from err
+        said = self.qmp_file.read()
+        assert '"event": "WATCHDOG"' in said, said
 
     def release_all(self):
         """End of the test, in whatever state it is."""
