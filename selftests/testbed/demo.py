@@ -157,7 +157,8 @@ def demo(args):
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser("scripts/demo", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave the guest running and give its console")
     parser.add_argument("--kernel", default="6.1", choices=["6.1", "6.12"], help="of the hosts (default 6.1)")
     return parser.parse_args()
