@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts of a testbed that share memory through dvmm-dsm, without any guest."""
 
-import re
 import subprocess
 import sys
 
@@ -76,8 +75,7 @@ class Node:
         self.host.run("for m in dsm_test dvmm_dsm dvmm; do for i in $(seq 50); do rmmod $m && break; sleep 0.1; done; "
                       "done 2>/dev/null; ! grep -q -e dvmm -e dsm_test /proc/modules")
         assert not self.host.splats(), self.host.splats()
-        left = [line for line in self.host.dmesg().splitlines() if re.search(r"\bleak|left behind", line)]
-        assert not left, left
+        assert not self.host.leaked(), self.host.leaked()
 
 
 def up(hosts, dsm=None, needed=()):

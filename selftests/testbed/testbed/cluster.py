@@ -2,7 +2,6 @@
 """The hosts of a testbed as nodes of one dvmm cluster, and spanning guests on them."""
 
 import json
-import re
 import time
 
 from . import guest, kernels
@@ -112,8 +111,7 @@ class Cluster:
     @staticmethod
     def check_clean(host):
         assert not host.splats(), "\n".join(host.splats())
-        left = re.findall(r"^.*dvmm.*(?:\bleak|still held|left behind).*$", host.dmesg(), re.MULTILINE)
-        assert not left, "\n".join(left)
+        assert not host.leaked(), "\n".join(host.leaked())
         loaded = host.run("cat /proc/modules")
         assert "dvmm" not in loaded, loaded
 

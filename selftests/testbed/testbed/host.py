@@ -240,6 +240,10 @@ class Host:
         """Lines of the kernel's log that say something went wrong; [] on a healthy host."""
         return [line for line in self.dmesg().splitlines() if SPLAT.search(line)]
 
+    def leaked(self):
+        """What our modules say at their end that they could not free."""
+        return re.findall(r"^.*dvmm.* leaked$", self.dmesg(), re.MULTILINE)
+
     def leaks(self):
         """Memory of a debug kernel that nothing refers to.
 
