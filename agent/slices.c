@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "internal.h"
+#include "slice/slice.h"
 
 struct slice {
 	struct slice *next;
@@ -70,15 +71,30 @@ static void remove_slice(struct slice *slice)
 	free(slice);
 }
 
+static void say_exit(uint32_t vm_id, int status)
+{
+	switch (status) {
+	case SLICE_ENDED:
+		log_notice("slice of VM %u has ended with its VM", vm_id);
+		return;
+	case SLICE_NOT_WANTED:
+		log_notice("slice of VM %u is not wanted any more", vm_id);
+		return;
+	case SLICE_IS_THERE:
+		log_notice("slice of VM %u is there already", vm_id);
+		return;
+	default:
+		log_error("slice of VM %u failed (status %d)", vm_id, status);
+	}
+}
+
 static int on_end(sd_event_source *source, const siginfo_t *info, void *arg)
 {
 	struct slice *slice = arg;
 
 	(void)source;
-	if (info->si_code == CLD_EXITED && !info->si_status)
-		log_notice("slice of VM %u has ended with its VM", slice->vm_id);
-	else if (info->si_code == CLD_EXITED)
-		log_error("slice of VM %u failed (status %d)", slice->vm_id, info->si_status);
+	if (info->si_code == CLD_EXITED)
+		say_exit(slice->vm_id, info->si_status);
 	else
 		log_error("slice of VM %u was killed by signal %d (%s)", slice->vm_id,
 			  info->si_status, strsignal(info->si_status));

@@ -132,7 +132,8 @@ int dvmm_mem_empty(int control, uint32_t vm_id, uint32_t node_id, uint64_t *ret_
  * @vcpu_ids: filled with the ids of the vCPUs placed here
  * @nr_vcpus: in: room at @vcpu_ids; out: how many there are
  *
- * Return: the fd of the slice; closing it kills the VM
+ * Return: the fd of the slice; closing it kills the VM. -ENOENT, -EIO: the VM has ended;
+ * -EBUSY: another process is its slice
  */
 int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *nr_vcpus);
 

@@ -3,7 +3,7 @@
  * its origin. It lends the kernel an address space and threads: one for the
  * VM, one for each vCPU placed or moved here. All work is done in the kernel.
  *
- * It ends with its VM (exit 0), and the VM ends with it.
+ * It ends with its VM (exit 0), and the VM ends with it. Other ends: slice.h.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 #include "../../lib/dvmm.h"
+#include "slice.h"
 
 struct server {
 	pthread_t thread;
@@ -28,8 +29,8 @@ static struct server servers[1 + DVMM_MAX_VCPUS]; /* the VM's, then by vCPU id *
 
 static void start_vcpu(int slice, int vcpu_id);
 
-__attribute__((noreturn, format(printf, 1, 2)))
-static void die(const char *format, ...)
+__attribute__((noreturn, format(printf, 2, 3)))
+static void end(enum slice_status status, const char *format, ...)
 {
 	va_list args;
 
@@ -39,8 +40,10 @@ static void die(const char *format, ...)
 	va_end(args);
 	fputc('\n', stderr);
 	/* Closing the slice's fd tells the kernel, whatever other threads do. */
-	_exit(EXIT_FAILURE);
+	_exit(status);
 }
+
+#define die(...) end(SLICE_FAILED, __VA_ARGS__)
 
 static void *make_scratch(void)
 {
@@ -130,7 +133,11 @@ static int open_slice(uint32_t *vcpu_ids, uint32_t *nr_vcpus)
 		die("cannot open " DVMM_CONTROL_PATH ": %s (modprobe dvmm-vcpu)", strerror(-control));
 	slice = dvmm_slice_open(control, vm_id, vcpu_ids, nr_vcpus);
 	if (slice == -ENOENT)
-		die("no slice of it is wanted here (any more)");
+		end(SLICE_NOT_WANTED, "no slice of it is wanted here (any more)");
+	if (slice == -EIO)
+		end(SLICE_NOT_WANTED, "it has ended before its slice was there");
+	if (slice == -EBUSY)
+		end(SLICE_IS_THERE, "its slice is there already");
 	if (slice < 0)
 		die("cannot open its slice: %s", strerror(-slice));
 	close(control);
@@ -152,7 +159,7 @@ static uint32_t parse_vm_id(int argc, char **argv)
 
 usage:
 	fprintf(stderr, "usage: dvmm-slice VM_ID    (started by dvmm-agent)\n");
-	exit(2);
+	exit(SLICE_USAGE);
 }
 
 int main(int argc, char **argv)
@@ -172,5 +179,5 @@ int main(int argc, char **argv)
 	for (uint32_t i = 1; i <= DVMM_MAX_VCPUS; i++)
 		if (servers[i].slice)
 			pthread_join(servers[i].thread, NULL);
-	return EXIT_SUCCESS;
+	return SLICE_ENDED;
 }

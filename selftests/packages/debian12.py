@@ -16,9 +16,9 @@ WORK = f"{TOP}/build/packages"
 ROOT = f"{WORK}/root"
 NAMES = ["dvmm-agent", "dvmm-client", "dvmm-dkms", "libdvmm-dev", "libdvmm0"]
 # What the packages depend on, so that the cached system needs no network later.
-IN_BASE = ["dkms", "linux-headers-amd64", "linux-headers-6.12-amd64", "libc6-dev", "pkg-config", "iproute2", "kmod",
-           "libcmap4", "libgnutls30", "libinih1", "libjansson4", "libmicrohttpd12", "libquorum5", "libsmartcols1", "libsystemd0",
-           "libxml2", "systemd"]
+IN_BASE = ["corosync", "dkms", "linux-headers-amd64", "linux-headers-6.12-amd64", "libc6-dev", "pkg-config",
+           "iproute2", "kmod", "libcmap4", "libgnutls30", "libinih1", "libjansson4", "libmicrohttpd12", "libquorum5",
+           "libsmartcols1", "libsystemd0", "libxml2", "systemd"]
 NEEDED = ["debootstrap", "dpkg-buildpackage", "dh", "dh_dkms", "lintian"]
 
 
@@ -81,8 +81,10 @@ def make_base():
         return
     if not os.path.exists(f"{BASE}/root"):
         bootstrap()
-    inside(f"apt-get update -q && apt-get install -y -q --no-install-recommends {wanted} && apt-get clean",
-           f"{BASE}/root")
+    # Services start when systemd does, not while they are installed; nothing of this stays.
+    inside("printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d && "
+           f"apt-get update -q && apt-get install -y -q --no-install-recommends {wanted} && "
+           "apt-get clean && rm /usr/sbin/policy-rc.d", f"{BASE}/root")
     with open(f"{BASE}/complete", "w", encoding="utf-8") as file:
         file.write(wanted)
 

@@ -422,6 +422,8 @@ int dvmm_slice_open(int control, uint32_t vm_id, uint32_t *vcpu_ids, uint32_t *n
 	(void)control;
 	if (vm_id == 404)
 		return -ENOENT;
+	if (vm_id == 405 || vm_id == 406)
+		return vm_id == 405 ? -EBUSY : -EIO;
 	vcpu_ids[0] = 1;
 	vcpu_ids[1] = 3;
 	*nr_vcpus = 2;
