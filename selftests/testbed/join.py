@@ -177,8 +177,10 @@ def vm_of_one_node_grows(cluster):
     guest.wait("DVMM-GUEST: memcheck ok", timeout=900)
     move(cluster, 0, "n3", joins=True)
     move(cluster, 0, "n1")
-    for node in ("n2", "n3"):
-        print(f"# drained: {cluster.dvmm(first, f'node drain {node}')}", flush=True)
+    move(cluster, 1, "n1")
+    for host in (second, third):
+        first.run(f"{DVMM} node drain n{host.n}")
+        assert all(mem["resident_pages"] == 0 for mem in cluster.dvmm(host, "mem list guest")), host
     assert places(cluster, "guest") == ["n1", "n1"], places(cluster, "guest")
     assert "DVMM-GUEST: ipi ok" not in guest.output, "the checker of interrupts ended before the moves"
     guest.finish("memcheck", "ipi", timeout=900)
