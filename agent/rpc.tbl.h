@@ -13,7 +13,7 @@ METHOD(link_list, "link.list", LOCAL | PEERS, "", "links of this node")
 METHOD(vm_list, "vm.list", LOCAL | PEERS, "", "VMs with a part on this node")
 METHOD(vm_info, "vm.info", LOCAL | PEERS, "vm (name, UUID or id)", "one VM")
 METHOD(vm_create, "vm.create", LOCAL,
-       "name?, uuid?, places: [{vcpu?, node}], home?, homes?: [{start, bytes, node}], budgets?: [{node, size}], keep?",
+       "name?, uuid?, places: [{vcpu?, node}], home?, homes?: [{start, bytes, node}], budgets?: [{node, size}], grow?, keep?",
        "the VM, and its fd")
 METHOD(vm_open, "vm.open", LOCAL | VMMS, "vm (kept)", "the fd of its device, for a VMM")
 METHOD(vm_take, "vm.take", LOCAL | VMMS, "vm (kept)", "the fd that owns it; the agent no longer keeps it")

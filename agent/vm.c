@@ -627,6 +627,11 @@ static int fill_home(struct request *request, uint32_t *ret_policy)
 	return err;
 }
 
+static uint32_t flags_of(struct request *request)
+{
+	return json_is_true(json_object_get(request->params, "grow")) ? DVMM_VM_CREATE_GROWS : 0;
+}
+
 static bool spans(struct agent *agent, const struct dvmm_vm_create *create,
 		  const struct dvmm_vcpu_place *places)
 {
@@ -642,6 +647,7 @@ json_t *method_vm_create(struct request *request)
 	struct dvmm_vm_budget_on budgets[DVMM_MAX_NODES] = { 0 };
 	struct dvmm_home_range homes[DVMM_MAX_HOME_RANGES];
 	struct dvmm_vm_create create = {
+		.flags = flags_of(request),
 		.places = (uintptr_t)places,
 		.budgets = (uintptr_t)budgets,
 		.homes = (uintptr_t)homes,

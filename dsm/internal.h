@@ -169,7 +169,7 @@ struct dsm_vm {
 	char fail_reason[DVMM_REASON_SIZE];
 	struct work_struct fail_work;
 
-	u64 turn_ticks; /* turn.c; set before the first fault */
+	u64 turn_ticks; /* turn.c; set before the first fault, and while the origin is alone */
 	atomic_t nr_foreseen; /* requests under way that nobody waits for; fetch.c */
 	struct regain regain;
 	struct prefetch prefetch;
@@ -367,7 +367,7 @@ void prefetch_wasted(const struct page_ref *ref);
 
 /* ---- turn.c: whose turn it is to keep contended pages ---- */
 
-void turn_decide(struct dsm_vm *vm); /* origin */
+void turn_decide(struct dsm_vm *vm, u64 joining); /* origin; @joining: nodes that will have a part */
 int turn_set(struct dsm_vm *vm, u64 ticks); /* -EINVAL */
 u32 turn_us(const struct dsm_vm *vm); /* length of a turn */
 u32 turn_left_us(const struct dsm_vm *vm); /* 0: not ours */

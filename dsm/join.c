@@ -134,6 +134,7 @@ int dsm_vm_teach_node(struct dsm_vm *vm, u8 node)
 	int err = 0;
 	u32 id = 0;
 
+	turn_decide(vm, BIT_ULL(node));
 	for (; !err && (mem = mem_next(vm, &id)); mem_put(mem))
 		err = teach(mem, node);
 	return err;

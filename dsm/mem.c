@@ -141,7 +141,7 @@ int mem_create(struct dsm_vm *vm, struct mem_config *config, struct dsm_mem **ou
 	struct dsm_mem *mem;
 	int err;
 
-	turn_decide(vm);
+	turn_decide(vm, 0);
 	config->id = vm->last_mem + 1;
 	mem = mem_add(vm, config);
 	if (IS_ERR(mem))

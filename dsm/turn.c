@@ -29,18 +29,20 @@ static u64 ticks_to_us(u64 ticks)
 	return div_u64(ticks * 1000, tsc_khz);
 }
 
-/* The origin decides, when it makes its first object. */
-void turn_decide(struct dsm_vm *vm)
+/* The origin decides, when it makes its first object, and anew when a node joins it that has
+ * been alone: the others have heard of no other turn.
+ */
+void turn_decide(struct dsm_vm *vm, u64 joining)
 {
 	u64 others = READ_ONCE(vm->nodes) & ~(1ULL << vm->self);
 	u64 rtt_us = 0;
 
-	if (vm->turn_ticks)
+	if (vm->turn_ticks && others)
 		return;
-	for (; others; others &= others - 1)
+	for (others |= joining; others; others &= others - 1)
 		rtt_us = max(rtt_us, dvmm_link_rtt_ns(__ffs64(others)) / 1000);
-	vm->turn_ticks = us_to_ticks(clamp_t(u64, rtt_us * TURN_ROUND_TRIPS,
-					     TURN_MIN_US, TURN_MAX_US));
+	WRITE_ONCE(vm->turn_ticks, us_to_ticks(clamp_t(u64, rtt_us * TURN_ROUND_TRIPS,
+						       TURN_MIN_US, TURN_MAX_US)));
 }
 
 /* What the origin decided, as it comes from the wire. */
@@ -54,7 +56,7 @@ int turn_set(struct dsm_vm *vm, u64 ticks)
 
 u32 turn_us(const struct dsm_vm *vm)
 {
-	return ticks_to_us(vm->turn_ticks);
+	return ticks_to_us(READ_ONCE(vm->turn_ticks));
 }
 
 /* 0: it is another node's turn. Any context. */

@@ -48,7 +48,7 @@ static int copy_in(const struct dvmm_ioctl *ioctl, void *to, const void __user *
 		return err;
 	/* It may have changed between the two reads. */
 	head->size = size;
-	if (head->flags)
+	if (head->flags & ~ioctl->arg_flags)
 		return -EINVAL;
 	*out_size = min_t(u32, size, _IOC_SIZE(ioctl->cmd));
 	return 0;

@@ -157,6 +157,7 @@ void dvmm_link_fail(u8 node, const char *reason);
  * @flags: DVMM_IOCTL_*
  * @handler: @arg is the struct, in kernel memory, complete, size checked; what it
  *	writes there is copied back when the cmd has _IOC_READ
+ * @arg_flags: what its flags field may have; others are refused
  */
 struct dvmm_ioctl {
 	unsigned int cmd;
@@ -164,6 +165,7 @@ struct dvmm_ioctl {
 	u32 flags;
 	const char *name;
 	long (*handler)(struct file *file, void *arg);
+	u32 arg_flags;
 };
 #define DVMM_IOCTL_ADMIN 1 /* needs CAP_SYS_ADMIN */
 #define DVMM_IOCTL_EXPLAINS 2 /* out fields are copied back after a failure too */

@@ -95,7 +95,7 @@ struct vm {
 	u64 nodes; /* lock for writing; bit n = node n has a part */
 	u64 lost_nodes; /* lock for writing; had a part, and the VM goes on without */
 	u64 expected_nodes; /* lock for writing; join, or have tried to */
-	bool is_spanning; /* began with other nodes */
+	bool is_spanning; /* began with other nodes, or they may join */
 	u8 uuid[DVMM_UUID_SIZE];
 	char name[DVMM_NAME_SIZE];
 	struct dsm_homes homes; /* origin: homes.range is kvmalloc'ed */
@@ -168,6 +168,7 @@ struct vm_config {
 	u8 origin;
 	const u8 *uuid;
 	const char *name;
+	bool grows; /* nodes may join also if it begins with none but the origin */
 	struct dsm_homes homes; /* range: as places */
 	u32 nr_places;
 	struct dvmm_vcpu_place *places; /* kvmalloc'ed; the VM takes it over on success */
@@ -207,6 +208,7 @@ void vm_stop(struct vm *vm, const char *reason); /* the same, but as asked */
 void vm_end(struct vm *vm, int error, const char *reason, bool tell);
 /* for an ioctl that explains itself: @err, with the reason in @args->out_reason */
 #define excuse(args, err, ...) vm_say_why((args)->out_reason, err, __VA_ARGS__)
+#define WHY_IT_CANNOT_GROW "the VM was started without other nodes; one that shall grow is started with --grow (libvirt: grow='yes')"
 __printf(3, 4) long vm_say_why(char reason[DVMM_REASON_SIZE], long err, const char *fmt, ...);
 int vm_set_kvm(struct vm *vm, struct file *kvm_file); /* takes the file over */
 struct file *vm_get_kvm(struct vm *vm); /* the real VM with a reference, or NULL */
@@ -288,7 +290,7 @@ long ioeventfd_set(struct vm *vm, struct file *real, void __user *user);
 bool ioeventfd_answers(struct vcpu *vcpu); /* the exit in its area; then it may run on */
 void ioeventfd_free_all(struct vm *vm);
 
-/* vcpufile.c: the vCPU fd a VMM gets when the VM has other nodes */
+/* vcpufile.c: the vCPU fd a VMM gets when the VM has other nodes, or may get some */
 int vcpufile_create(struct vcpu *vcpu);
 
 /* setup.c: what the VMM set up on a vCPU and nobody can read back; origin */

@@ -247,7 +247,7 @@ static long check(struct vm *vm, struct dvmm_vm_join *args)
 	if (READ_ONCE(vm->nodes) & BIT_ULL(node))
 		return excuse(args, -EEXIST, "node %u has a part in the VM", node);
 	if (!vm->is_spanning)
-		return excuse(args, -ENOTCONN, "the VM was started without other nodes");
+		return excuse(args, -ENOTCONN, WHY_IT_CANNOT_GROW);
 	if (vm_has_state(vm, DVMM_VM_DEFINED))
 		return excuse(args, -EBUSY, "the VM has not started");
 	if (!dvmm_link_is_up(node))

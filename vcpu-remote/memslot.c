@@ -87,7 +87,7 @@ static int adopt_and_ship(struct vm *vm, const struct kvm_userspace_memory_regio
 {
 	int err;
 
-	/* Memory that nobody shares stays as the VMM made it. */
+	/* Memory that nobody will share stays as the VMM made it. */
 	if (!vm->is_spanning)
 		return 0;
 	err = dsm_adopt(vm->dsm, region->userspace_addr, region->memory_size,

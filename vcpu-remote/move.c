@@ -521,7 +521,7 @@ static long check(struct vm *vm, struct vcpu *vcpu, struct dvmm_vcpu_move *args)
 	if (!vcpu)
 		return excuse(args, -ENOENT, "the VMM has not created vCPU %u", args->vcpu_id);
 	if (!vcpu->area)
-		return excuse(args, -ENOTCONN, "the VM was started without other nodes");
+		return excuse(args, -ENOTCONN, WHY_IT_CANNOT_GROW);
 	if (to >= DVMM_MAX_NODES)
 		return excuse(args, -EINVAL, "%u is no node", to);
 	if (!(READ_ONCE(vm->nodes) & BIT_ULL(to)))

@@ -74,7 +74,7 @@ static int set_budgets(struct vm *vm, const u64 *budget_of)
 
 static int check_create(struct dvmm_vm_create *create)
 {
-	if (create->flags || create->home_policy > DVMM_HOME_INTERLEAVE)
+	if (create->home_policy > DVMM_HOME_INTERLEAVE)
 		return -EOPNOTSUPP;
 	if (strnlen(create->name, DVMM_NAME_SIZE) == DVMM_NAME_SIZE ||
 	    !memchr_inv(create->uuid, 0, DVMM_UUID_SIZE))
@@ -104,6 +104,7 @@ static struct vm *new_vm(const struct dvmm_vm_create *create)
 		.origin = dvmm_node_self(),
 		.uuid = create->uuid,
 		.name = create->name,
+		.grows = create->flags & DVMM_VM_CREATE_GROWS,
 		.nr_places = create->nr_places,
 	};
 	u64 budget_of[DVMM_MAX_NODES] = { 0 };
@@ -415,7 +416,7 @@ static long vm_budget_ioctl(struct file *file, void *arg)
 
 const struct dvmm_ioctl origin_ioctls[] = {
 	{ DVMM_VM_CREATE, offsetofend(struct dvmm_vm_create, out_vm_id), DVMM_IOCTL_ADMIN,
-	  "DVMM_VM_CREATE", vm_create_ioctl },
+	  "DVMM_VM_CREATE", vm_create_ioctl, DVMM_VM_CREATE_GROWS },
 	{ DVMM_VM_GET, offsetof(struct dvmm_vm_get, out_nodes), 0, "DVMM_VM_GET", vm_get_ioctl },
 	{ DVMM_VCPU_GET, sizeof(struct dvmm_vcpu_get), 0, "DVMM_VCPU_GET", vcpu_get_ioctl },
 	{ DVMM_VCPU_MOVE, sizeof(struct dvmm_vcpu_move), DVMM_IOCTL_ADMIN | DVMM_IOCTL_EXPLAINS,

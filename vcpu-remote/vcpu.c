@@ -15,7 +15,7 @@ struct vcpu *vcpu_find(struct vm *vm, u32 id)
 	return xa_load(&vm->vcpus, id);
 }
 
-/* With nodes to go to, the VMM gets fds of ours, and pages of ours to share. */
+/* With nodes to go to, now or later, the VMM gets fds of ours, and pages of ours to share. */
 static bool is_wrapped(struct vm *vm)
 {
 	return vm_is_origin(vm) && vm->is_spanning;

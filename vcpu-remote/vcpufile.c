@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* vcpu-remote/vcpufile.c - the vCPU fd a VMM gets when the VM has other nodes: its ioctls
- * are done where the vCPU lives, its kvm_run pages are here.
+/* vcpu-remote/vcpufile.c - the vCPU fd a VMM gets when the VM has other nodes, or may
+ * get some: its ioctls are done where the vCPU lives, its kvm_run pages are here.
  * KVM_RUN is run.c's.
  */
 #include <linux/file.h>

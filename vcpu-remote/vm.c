@@ -192,7 +192,7 @@ static void init_fields(struct vm *vm, const struct vm_config *config)
 	vm->id = config->id;
 	vm->origin = config->origin;
 	vm->nodes = nodes_of_places(config);
-	vm->is_spanning = hweight64(vm->nodes) > 1;
+	vm->is_spanning = config->grows || hweight64(vm->nodes) > 1;
 	memcpy(vm->uuid, config->uuid, sizeof(vm->uuid));
 	strscpy(vm->name, config->name, sizeof(vm->name));
 	vm->homes = config->homes;

@@ -183,7 +183,7 @@ static long check_extension(const struct call *call)
 	return extension_check(call->real, call->arg);
 }
 
-/* A VM without other nodes: nothing of ours is in the way of its KVM_RUN. */
+/* A VM without other nodes for ever: nothing of ours is in the way of its KVM_RUN. */
 static long create_bare(const struct call *call, struct vcpu *vcpu)
 {
 	long fd = here_only(call);

@@ -180,23 +180,41 @@ static int read_part(struct reader *reader, xmlNode *node)
 			node->name);
 }
 
-static int read_placement(struct reader *reader, xmlNode *placement)
+static int read_timeout(struct reader *reader, xmlNode *placement)
 {
-	static const char *const known[] = { "timeout", NULL };
 	char seconds[16];
 
-	if (check_attributes(reader, placement, known))
+	if (!attribute(placement, "timeout", seconds, sizeof(seconds)))
+		return 0;
+	reader->domain->timeout_ms = to_number(seconds, 3600) * 1000;
+	if (!reader->domain->timeout_ms)
+		return complain(reader, "<dvmm:placement timeout='%s'>: not 1 to 3600 seconds", seconds);
+	return 0;
+}
+
+static int read_grow(struct reader *reader, xmlNode *placement)
+{
+	char word[16];
+
+	if (!attribute(placement, "grow", word, sizeof(word)))
+		return 0;
+	reader->domain->grows = !strcmp(word, "yes");
+	if (!reader->domain->grows && strcmp(word, "no"))
+		return complain(reader, "<dvmm:placement grow='%s'>: not yes or no", word);
+	return 0;
+}
+
+static int read_placement(struct reader *reader, xmlNode *placement)
+{
+	static const char *const known[] = { "timeout", "grow", NULL };
+
+	if (check_attributes(reader, placement, known) || read_timeout(reader, placement) ||
+	    read_grow(reader, placement))
 		return -EINVAL;
-	if (attribute(placement, "timeout", seconds, sizeof(seconds))) {
-		reader->domain->timeout_ms = to_number(seconds, 3600) * 1000;
-		if (!reader->domain->timeout_ms)
-			return complain(reader, "<dvmm:placement timeout='%s'>: not 1 to 3600 seconds",
-					seconds);
-	}
 	for (xmlNode *node = placement->children; node; node = node->next)
 		if (read_part(reader, node))
 			return -EINVAL;
-	if (!reader->domain->places.nr)
+	if (!reader->domain->places.nr && !reader->domain->grows)
 		return complain(reader, "<dvmm:placement> places no vCPU: <dvmm:vcpu ids='0-3' node='NAME'/>");
 	return 0;
 }

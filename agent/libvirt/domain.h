@@ -2,7 +2,7 @@
 /* agent/libvirt/domain.h - what libvirt's domain XML says that concerns dvmm:
  *
  *	<metadata>
- *	  <dvmm:placement xmlns:dvmm="https://dvmm.org/xmlns/domain/1.0" timeout="10">
+ *	  <dvmm:placement xmlns:dvmm="https://dvmm.org/xmlns/domain/1.0" timeout="10" grow="yes">
  *	    <dvmm:vcpu ids="0-1" node="n1"/>
  *	    <dvmm:vcpu ids="2,3" node="n2"/>
  *	    <dvmm:memory home="interleave"/>
@@ -34,6 +34,7 @@ struct domain_dimm {
  * @home: a word of dvmm_home_policy_parse(); empty: not said
  * @dimms: in the order in which they are plugged in
  * @timeout_ms: how long the other nodes may take; 0: not said
+ * @grows: nodes may join it also if it begins on one
  */
 struct domain {
 	char name[256];
@@ -43,6 +44,7 @@ struct domain {
 	uint32_t nr_dimms;
 	struct domain_dimm dimms[DOMAIN_DIMMS_MAX];
 	uint32_t timeout_ms;
+	bool grows;
 };
 
 /**

@@ -136,9 +136,9 @@ static int create_vm(struct client *client, int *ret_vm)
 {
 	/* libvirt's names may be longer than ours; the UUID is what counts. */
 	const char *name = strlen(domain.name) < DVMM_NAME_SIZE ? domain.name : NULL;
-	json_t *params = json_pack("{s:s*, s:s, s:s*, s:b, s:o, s:o}", "name", name, "uuid", domain.uuid,
-				   "home", *domain.home ? domain.home : NULL, "keep", true, "places",
-				   places_to_json(), "homes", homes_to_json());
+	json_t *params = json_pack("{s:s*, s:s, s:s*, s:b, s:b, s:o, s:o}", "name", name, "uuid", domain.uuid,
+				   "home", *domain.home ? domain.home : NULL, "grow", domain.grows,
+				   "keep", true, "places", places_to_json(), "homes", homes_to_json());
 	json_t *vm;
 	int status = client_call(client, "vm.create", params, &vm, ret_vm);
 

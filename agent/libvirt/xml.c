@@ -19,13 +19,16 @@ struct wish {
 	const char *disks[NR_DISKS_MAX];
 	uint32_t nr_disks, nr_vcpus;
 	uint64_t mem_mib;
+	bool grows;
 	struct places places;
 };
 
-enum { OPTION_NAME = 1000, OPTION_PLACE, OPTION_HOME, OPTION_MEM, OPTION_VCPUS, OPTION_DISK, OPTION_NETWORK };
+enum { OPTION_NAME = 1000, OPTION_PLACE, OPTION_GROW, OPTION_HOME, OPTION_MEM, OPTION_VCPUS, OPTION_DISK, OPTION_NETWORK };
 
 static const struct argp_option argp_options[] = {
 	{ "place", OPTION_PLACE, "PLACES", 0, "Which vCPU lives where, as 0-1=n1,2-3=n2", 0 },
+	{ "grow", OPTION_GROW, NULL, 0,
+	  "Other nodes may join it while it runs, though none has a part in it at first", 0 },
 	{ "name", OPTION_NAME, "NAME", 0, "Of the domain (vm1)", 0 },
 	{ "vcpus", OPTION_VCPUS, "N", 0, "How many (as many as are placed); others live on the origin", 0 },
 	{ "mem", OPTION_MEM, "SIZE", 0, "As 512M, 4G (2G)", 0 },
@@ -67,6 +70,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_PLACE:
 		if (places_add(&wish->places, arg, why, sizeof(why)))
 			argp_error(state, "--place: %s", why);
+		return 0;
+	case OPTION_GROW:
+		wish->grows = true;
 		return 0;
 	case OPTION_NAME:
 		wish->name = arg;
@@ -155,7 +161,8 @@ static uint32_t print_range(const struct places *places, uint32_t first)
 
 static void print_placement(const struct wish *wish)
 {
-	printf("  <metadata>\n    <dvmm:placement xmlns:dvmm='%s'>\n", DOMAIN_XMLNS);
+	printf("  <metadata>\n    <dvmm:placement xmlns:dvmm='%s'%s>\n", DOMAIN_XMLNS,
+	       wish->grows ? " grow='yes'" : "");
 	for (uint32_t i = 0; i < wish->places.nr;)
 		i = print_range(&wish->places, i);
 	if (wish->home)

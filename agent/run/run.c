@@ -31,7 +31,7 @@
 struct run {
 	const char *name, *uuid, *home;
 	uint32_t timeout_ms;
-	bool keep_dead;
+	bool keep_dead, grows;
 	struct places places;
 	struct budgets budgets;
 	uint64_t numa_bytes; /* 0: the guest sees no NUMA */
@@ -55,7 +55,7 @@ struct run {
 
 /* ---- options ---- */
 
-enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_MEMORY, OPTION_HOME, OPTION_NUMA, OPTION_BUDGET,
+enum { OPTION_NAME = 1000, OPTION_UUID, OPTION_PLACE, OPTION_MEMORY, OPTION_GROW, OPTION_HOME, OPTION_NUMA, OPTION_BUDGET,
        OPTION_TIMEOUT, OPTION_KEEP_DEAD };
 
 static const struct argp_option argp_options[] = {
@@ -63,6 +63,8 @@ static const struct argp_option argp_options[] = {
 	  "Which vCPU lives where, as 0=n1,1-3=n2; a vCPU that is not named lives here", 0 },
 	{ "memory", OPTION_MEMORY, "NODES", 0,
 	  "Nodes that lend their memory only, as n2,n3; the VM may survive their loss", 0 },
+	{ "grow", OPTION_GROW, NULL, 0,
+	  "Other nodes may join the VM while it runs, though none has a part in it now", 0 },
 	{ "name", OPTION_NAME, "NAME", 0, "Of the VM, for people", 0 },
 	{ "uuid", OPTION_UUID, "UUID", 0, "Of the VM (random)", 0 },
 	{ "home", OPTION_HOME, "POLICY", 0,
@@ -99,6 +101,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_MEMORY:
 		if (places_add_memory(&run->places, arg, why, sizeof(why)))
 			argp_error(state, "--memory: %s", why);
+		return 0;
+	case OPTION_GROW:
+		run->grows = true;
 		return 0;
 	case OPTION_NAME:
 		run->name = arg;
@@ -212,8 +217,8 @@ static int add_topology(struct run *run)
 
 static int create_vm(struct run *run)
 {
-	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:o, s:o, s:o}", "name", run->name, "uuid", run->uuid,
-				   "home", run->home, "places", places_to_json(&run->places),
+	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:b, s:o, s:o, s:o}", "name", run->name, "uuid", run->uuid,
+				   "home", run->home, "grow", run->grows, "places", places_to_json(&run->places),
 				   "budgets", budgets_to_json(&run->budgets),
 				   "homes", topology_homes(&run->topology));
 	const char *name, *uuid;

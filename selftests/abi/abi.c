@@ -166,14 +166,19 @@ static int try_size(const struct ioctl_case *c, uint32_t size, size_t nonzero_at
 	return try(control, c->cmd, arg);
 }
 
-static int try_word(const struct ioctl_case *c, size_t offset)
+static int try_word(const struct ioctl_case *c, size_t offset, uint32_t word)
 {
 	static uint8_t arg[ROOM];
-	uint32_t one = 1;
 
 	fill(c, arg);
-	memcpy(arg + offset, &one, sizeof(one));
+	memcpy(arg + offset, &word, sizeof(word));
 	return try(control, c->cmd, arg);
+}
+
+/* The lowest bits. */
+static uint32_t known_flags(const struct ioctl_case *c)
+{
+	return c->cmd == DVMM_VM_CREATE ? DVMM_VM_CREATE_GROWS : 0;
 }
 
 /* On a page that cannot be written: EFAULT, and no object left behind. */
@@ -204,10 +209,11 @@ static void check_argument(const struct ioctl_case *c)
 	expect(c->name, "head_alone_is_refused", EINVAL, try_size(c, 8, 0));
 	expect(c->name, "longer_with_unknown_fields_is_refused", E2BIG, try_size(c, c->bytes + 8, c->bytes + 3));
 	expect(c->name, "longer_than_a_page_is_refused", E2BIG, try_size(c, 4097, 0));
-	expect(c->name, "flag_is_refused", EINVAL, try_word(c, 4));
+	expect(c->name, "unknown_flag_is_refused", EINVAL, try_word(c, 4, known_flags(c) + 1));
+	expect(c->name, "last_flag_is_refused", EINVAL, try_word(c, 4, known_flags(c) | 1U << 31));
 	for (i = 0; i < 2; i++)
 		if (c->reserved[i])
-			expect(c->name, "reserved_field_is_refused", EINVAL, try_word(c, c->reserved[i]));
+			expect(c->name, "reserved_field_is_refused", EINVAL, try_word(c, c->reserved[i], 1));
 	expect(c->name, "bad_pointer_is_refused", EFAULT, try(control, c->cmd, (void *)8));
 	if (_IOC_DIR(c->cmd) & _IOC_READ)
 		expect(c->name, "unwritable_argument_is_refused", EFAULT, try_readonly(c));
@@ -568,6 +574,19 @@ static int join(unsigned int vm, unsigned int node, uint64_t bytes, char *reason
 	return ret;
 }
 
+/* Of a VM that has no other node yet, and waits for its VMM. */
+static void check_join_of_one(void)
+{
+	struct dvmm_vm_create create = good_vm();
+	char reason[DVMM_REASON_SIZE];
+
+	create.uuid[0] = 0xb1;
+	create.flags = DVMM_VM_CREATE_GROWS;
+	expect("vm_create", "that_grows", 0, try(control, DVMM_VM_CREATE, &create));
+	expect("vm_join", "vm_that_grows_before_it_runs", EBUSY, join(create.out_vm_id, 2, 0, reason));
+	close(create.out_fd);
+}
+
 /* Of a VM that has a part on node 2 and waits for its VMM. */
 static void check_join_of_two(void)
 {
@@ -594,6 +613,8 @@ static void check_join(unsigned int vm)
 	expect("vm_join", "budget_too_small", EINVAL, join(vm, 2, DVMM_BUDGET_MIN - 1, reason));
 	expect("vm_join", "the_origin", EEXIST, join(vm, 1, 0, reason));
 	expect("vm_join", "vm_without_other_nodes", ENOTCONN, join(vm, 2, 0, reason));
+	report(strstr(reason, "--grow") != NULL, "vm_join", "says_what_to_do");
+	check_join_of_one();
 	check_join_of_two();
 }
 

@@ -8,7 +8,8 @@
 
 static void check_domain(const struct domain *domain)
 {
-	if (!*domain->name || !*domain->uuid || !domain->places.nr || domain->timeout_ms > 3600000)
+	if (!*domain->name || !*domain->uuid || (!domain->places.nr && !domain->grows) ||
+	    domain->timeout_ms > 3600000)
 		abort();
 	for (uint32_t i = 0; i < domain->places.nr; i++)
 		if (domain->places.list[i].vcpu >= DVMM_MAX_VCPUS || !*domain->places.list[i].node)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A host joins a cluster, and then a VM that runs already over the two others.
+"""A host joins a cluster, and then a VM that runs already over the two others, or on one.
 
     scripts/testbed script selftests/testbed/join.py [KERNEL [CASE...]]
 
@@ -8,6 +8,7 @@ is refused; one whose slice dies while it joins, or whose host dies then, costs 
 """
 
 import re
+import signal
 import sys
 import time
 
@@ -119,10 +120,7 @@ def move(cluster, vcpu, to, joins=False):
     assert places(cluster, "guest")[vcpu] == to, places(cluster, "guest")
     print(f"# vCPU {vcpu} {took['from']} -> {to}: stood still {took['downtime_ns'] / 1e6:.1f} ms "
           f"({took['downtime_ns'] / took['rtt_ns']:.1f} round trips), {took['late_interrupts']} late", flush=True)
-    if joins:
-        figure("join_over_raw_rtt", took["join_ns"] / took["rtt_ns"],
-               f"round trips of a message; {took['join_ns'] / 1e6:.0f} ms until a third node had its part in a guest of 256 MiB "
-               f"under load")
+    return took
 
 
 def vcpus_move_to_a_node_that_joins(cluster):
@@ -135,13 +133,58 @@ def vcpus_move_to_a_node_that_joins(cluster):
     for nr, begins in enumerate(TESTS.values()):
         guest.wait(begins, timeout=600)
         for step in next(steps):
-            move(cluster, *step)
+            took = move(cluster, *step)
+            if took["joined"]:
+                figure("join_over_raw_rtt", took["join_ns"] / took["rtt_ns"],
+                       f"round trips of a message; {took['join_ns'] / 1e6:.0f} ms until a third node had its part in a guest of "
+                       f"256 MiB under load")
         refused(first, "vm join guest n3", 4, "guest: .*part in")
         over = len(re.findall(r"DVMM-GUEST: \w+ ok", guest.output)) - nr - 1
         assert over <= 0, f"{over} of the guest's tests ended before the moves"
     assert [row["vm"] for row in cluster.dvmm(third, "vm list")] == ["guest"]
     guest.finish("memcheck", "regs", "ipi", timeout=900)
     for host in cluster.bed.hosts:
+        nothing_is_left(cluster, host)
+
+
+# ---- a VM that was alone ----
+
+def vm_without_other_nodes_refused(cluster):
+    """Unless that was asked for at its start."""
+    first, second, _ = cluster.bed.hosts
+    program = first.start(f"{DVMM} run --name alone --place 0=n1 -- sleep 600")
+    wait_for("the VM is there", lambda: [row["vm"] for row in cluster.dvmm(first, "vm list")] == ["alone"])
+    refused(first, "vm join alone n2", 6, "alone: .*without other nodes.*--grow")
+    program.kill(signal.SIGTERM)
+    program.wait(60)
+    nothing_is_left(cluster, second)
+    cluster.wait_vm_gone(first)
+
+
+def vm_of_one_node_grows(cluster):
+    """To a second node under the memory checker, to a third under that of interrupts; then it is alone again."""
+    first, second, third = cluster.bed.hosts
+    vm_without_other_nodes_refused(cluster)
+    tests = list(TESTS)[0], list(TESTS)[2]
+    guest = cluster.start_guest(2, grow=True, test=",".join(tests), show="-v" in sys.argv)
+    guest.wait("memcheck: 2 vCPUs", timeout=600)
+    assert places(cluster, "guest") == ["n1", "n1"] and not cluster.dvmm(second, "vm list"), places(cluster, "guest")
+    move(cluster, 1, "n2", joins=True)
+    goes_on(cluster, guest, "guest")
+    move(cluster, 1, "n1")
+    move(cluster, 1, "n2")
+    assert "DVMM-GUEST: memcheck ok" not in guest.output, "the memory checker ended before the moves"
+    guest.wait("DVMM-GUEST: memcheck ok", timeout=900)
+    move(cluster, 0, "n3", joins=True)
+    move(cluster, 0, "n1")
+    move(cluster, 1, "n1")
+    for host in (second, third):
+        first.run(f"{DVMM} node drain n{host.n}")
+        assert all(mem["resident_pages"] == 0 for mem in cluster.dvmm(host, "mem list guest")), host
+    assert places(cluster, "guest") == ["n1", "n1"], places(cluster, "guest")
+    assert "DVMM-GUEST: ipi ok" not in guest.output, "the checker of interrupts ended before the moves"
+    guest.finish("memcheck", "ipi", timeout=900)
+    for host in (first, second, third):
         nothing_is_left(cluster, host)
 
 
@@ -190,7 +233,7 @@ def host_dies_while_it_joins(cluster):
 
 
 # The first makes host 3 a node of the cluster.
-CASES = [vcpus_move_to_a_node_that_joins, slice_dies_while_it_joins, host_dies_while_it_joins]
+CASES = [vcpus_move_to_a_node_that_joins, vm_of_one_node_grows, slice_dies_while_it_joins, host_dies_while_it_joins]
 
 
 def explain(bed):

@@ -43,6 +43,21 @@ static void placement_is_read(void **state)
 	assert_int_equal(domain.timeout_ms, 7000);
 }
 
+static void placement_may_grow(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(WITH("", TWO)), 1);
+	assert_false(domain.grows);
+	assert_int_equal(parse(WITH(" grow='no'", TWO)), 1);
+	assert_false(domain.grows);
+	assert_int_equal(parse(WITH(" grow='yes' timeout='7'", TWO)), 1);
+	assert_true(domain.grows);
+	assert_int_equal(domain.timeout_ms, 7000);
+	/* All that nobody names is on the origin: that is a placement then. */
+	assert_int_equal(parse(WITH(" grow='yes'", "")), 1);
+	assert_int_equal(domain.places.nr, 0);
+}
+
 static void domain_of_others_is_left_alone(void **state)
 {
 	(void)state;
@@ -124,6 +139,10 @@ static void wrong_domain_is_refused_with_a_reason(void **state)
 		  "not the XML of a domain" },
 		{ DOMAIN(METADATA("<dvmm:place " NS "/>"), "2", CPU, FEATURES, EMULATOR), "<dvmm:place>" },
 		{ WITH("", ""), "places no vCPU" },
+		{ WITH(" grow='no'", ""), "places no vCPU" },
+		{ WITH(" grow='maybe'", TWO), "grow='maybe'>: not yes or no" },
+		{ WITH(" grow='yesyesyesyesyesyes'", TWO), "not yes or no" },
+		{ WITH(" grows='yes'", TWO), "no attribute 'grows'" },
 		{ WITH(" timeout='0'", TWO), "timeout='0'" },
 		{ WITH(" timeout='3601'", TWO), "timeout='3601'" },
 		{ WITH(" timeout='-1'", TWO), "timeout='-1'" },
@@ -187,6 +206,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(placement_is_read),
+		cmocka_unit_test(placement_may_grow),
 		cmocka_unit_test(domain_of_others_is_left_alone),
 		cmocka_unit_test(kvm_knows_vcpus_by_apic_id),
 		cmocka_unit_test(model_with_a_stable_tsc_will_do),

@@ -2,7 +2,8 @@
 /* selftests/unit/fake_kernel.c - plays lib/control.c for the test of the agent: node n1 of
  * n1..n3, a link that is up and one that is refused, VM 65537 "old" of this node, whatever
  * VMs are created, and events from a FIFO ($DVMM_FAKE), a line each: KIND NODE VM TEXT.
- * A VM named "alone" needs no other node; one named "wide" has a part everywhere, others on n1 and n3.
+ * A VM named "alone" needs no other node; one named "wide" has a part everywhere, "single..." on this node, with all
+ * its homes, others on n1 and n3.
  * With $DVMM_FAKE_ENDS VMs and links end when the fd that owns them is closed. While $DVMM_FAKE.held is
  * there, "old" is a VM of n1 that runs and has memory on each node. While $DVMM_FAKE.deaf is there, no slice
  * comes up on a node that joins a VM. $DVMM_FAKE.free and $DVMM_FAKE.resident have MiB: what this host has free,
@@ -26,17 +27,18 @@
 #include <dvmm/stat.h>
 
 #define FIRST_ID (1 << 16 | 1)
+#define MAX_VMS 32
 
 static struct dvmm_node_set node;
 static uint64_t members;
 static struct dvmm_link_add links[DVMM_MAX_NODES];
 static uint32_t nr_links;
-static struct dvmm_vm_create vms[16] = { { .name = "old", .out_vm_id = FIRST_ID, .uuid = { 0xaa } } };
+static struct dvmm_vm_create vms[MAX_VMS] = { { .name = "old", .out_vm_id = FIRST_ID, .uuid = { 0xaa } } };
 static struct dvmm_vcpu_place places[DVMM_MAX_VCPUS];
 static uint32_t nr_vms = 1, nr_places;
-static uint64_t joined[16];
+static uint64_t joined[MAX_VMS];
 /* Of pipes of which the owner of a VM or a link has the other end; 0: it never ends. */
-static int vm_ends[16], link_ends[DVMM_MAX_NODES];
+static int vm_ends[MAX_VMS], link_ends[DVMM_MAX_NODES];
 
 static int make_owner(const char *name, int *end)
 {
@@ -200,7 +202,7 @@ static int homes_are_good(const struct dvmm_vm_create *create)
 int dvmm_vm_create(int control, struct dvmm_vm_create *create)
 {
 	(void)control;
-	if (nr_vms == 16)
+	if (nr_vms == MAX_VMS)
 		return -ENOSPC;
 	if (!homes_are_good(create))
 		return -EINVAL;
@@ -227,6 +229,11 @@ int dvmm_vm_start(int vm, uint32_t timeout_ms, char ret_reason[DVMM_REASON_SIZE]
 	return -ENOTCONN;
 }
 
+static int is_single(const struct dvmm_vm_create *vm)
+{
+	return !strncmp(vm->name, "single", 6);
+}
+
 int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 {
 	uint32_t i = from <= FIRST_ID ? 0 : from - FIRST_ID;
@@ -244,7 +251,8 @@ int dvmm_vm_next(int control, uint32_t from, struct dvmm_vm_get *ret_vm)
 	memcpy(ret_vm->out_uuid, vms[i].uuid, DVMM_UUID_SIZE);
 	strcpy(ret_vm->out_name, vms[i].name);
 	strcpy(ret_vm->out_reason, i ? "" : "node n2 is lost");
-	ret_vm->out_nodes = strcmp(vms[i].name, "wide") ? 1 << 1 | 1 << 3 : UINT64_MAX;
+	ret_vm->out_nodes = is_single(&vms[i]) ? 1ull << node.node_id :
+			    strcmp(vms[i].name, "wide") ? 1 << 1 | 1 << 3 : UINT64_MAX;
 	ret_vm->out_nodes |= joined[i];
 	return 0;
 }
@@ -256,13 +264,17 @@ static int is_alone(uint32_t vm_id)
 
 int dvmm_vcpu_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_vcpu_get *ret_vcpu)
 {
+	uint32_t i = 0;
+
 	(void)control;
-	if (vm_id == FIRST_ID || from >= nr_places || is_alone(vm_id))
+	while (i < nr_places && places[i].vcpu_id < from)
+		i++;
+	if (vm_id == FIRST_ID || i == nr_places || is_alone(vm_id))
 		return -ENOENT;
 	memset(ret_vcpu, 0, sizeof(*ret_vcpu));
-	ret_vcpu->vcpu_id = places[from].vcpu_id;
-	ret_vcpu->out_node_id = places[from].node_id;
-	ret_vcpu->out_is_local = places[from].node_id == node.node_id;
+	ret_vcpu->vcpu_id = places[i].vcpu_id;
+	ret_vcpu->out_node_id = places[i].node_id;
+	ret_vcpu->out_is_local = places[i].node_id == node.node_id;
 	ret_vcpu->out_exits = ret_vcpu->out_is_local ? 1000 : 0;
 	return 0;
 }
@@ -275,7 +287,7 @@ int dvmm_mem_next(int control, uint32_t vm_id, uint32_t from, struct dvmm_mem_ge
 	memset(ret_mem, 0, sizeof(*ret_mem));
 	ret_mem->mem_id = 3;
 	ret_mem->out_bytes = 1 << 30;
-	ret_mem->out_homed = is_alone(vm_id) ? 1 << 30 : 0;
+	ret_mem->out_homed = is_alone(vm_id) || is_single(&vms[vm_id - FIRST_ID]) ? 1 << 30 : 0;
 	ret_mem->out_home_policy = DVMM_HOME_INTERLEAVE;
 	ret_mem->out_resident = vm_id == FIRST_ID && old_is_held() ? 512 : 0;
 	return 0;
@@ -356,6 +368,9 @@ int dvmm_vm_join(int control, struct dvmm_vm_join *join)
 		return sprintf(join->out_reason, "node %u has a part in it", join->node_id), -EEXIST;
 	if (vm.out_state == DVMM_VM_DEAD)
 		return strcpy(join->out_reason, "the VM is dead"), -EIO;
+	if (is_single(&vms[join->vm_id - FIRST_ID]) &&
+	    !(vms[join->vm_id - FIRST_ID].flags & DVMM_VM_CREATE_GROWS))
+		return strcpy(join->out_reason, "the VM was started without other nodes"), -ENOTCONN;
 	if (dvmm_link_get(control, join->node_id, &link) || link.out_state != DVMM_LINK_UP)
 		return sprintf(join->out_reason, "there is no link to node %u", join->node_id), -ENOTCONN;
 	if (has_former_slice())

@@ -213,8 +213,13 @@ struct dvmm_home_range {
 
 #define DVMM_MAX_HOME_RANGES 256
 
+/* Flags of struct dvmm_vm_create. */
+#define DVMM_VM_CREATE_GROWS 1U
+
 /**
  * struct dvmm_vm_create - DVMM_VM_CREATE: a VM whose origin is this node
+ * @flags: DVMM_VM_CREATE_GROWS: nodes may join it (DVMM_VM_JOIN) also if @places name no
+ *	other node. Without it such a VM is KVM's own, at no cost, and stays alone
  * @uuid: names /dev/dvmm/vm/<uuid>
  * @name: for people
  * @nr_places: entries at @places
@@ -376,10 +381,11 @@ struct dvmm_vcpu_move {
  * A node that the VM has lost, and goes on without, may join again.
  *
  * EEXIST: it has a part in the VM. EBUSY: the VM does not run yet, a vCPU of it moves,
- * another node joins it, or what the node had of it before is not gone yet. EAGAIN: another node of it was lost meanwhile: ask again. ENOTCONN:
- * there is no link to it, or the VM was started without other nodes. EHOSTUNREACH: another
- * node of the VM has no link to it. ETIMEDOUT: no slice came up. EINVAL: no node, or budget.
- * EIO: the VM is dead, or the slice died.
+ * another node joins it, or what the node had of it before is not gone yet. EAGAIN: another
+ * node of it was lost meanwhile: ask again. ENOTCONN: there is no link to it, or the VM was
+ * started without other nodes and without DVMM_VM_CREATE_GROWS. EHOSTUNREACH: another node of
+ * the VM has no link to it. ETIMEDOUT: no slice came up. EINVAL: no node, or budget. EIO: the
+ * VM is dead, or the slice died.
  * Needs CAP_SYS_ADMIN.
  */
 struct dvmm_vm_join {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* selftests/dsm/user/homes.c - dsm/ as it is, four nodes as four processes that
- * fight over pages while their homes move all the time, also when one of them joins late. No
- * addition may be lost.
+ * fight over pages while their homes move all the time, also when one of them joins late, or
+ * one that was alone. No addition may be lost.
  *
- *   homes RUNS [SEED [STYLE]]    prints TAP; STYLE: 1..6, only that one
+ *   homes RUNS [SEED [STYLE]]    prints TAP; STYLE: 1..7, only that one
  *
  * Links are played (played_link.c), faults are function calls (access_page()); who holds
  * the page lock uses the page.
@@ -15,15 +15,15 @@
 #include "played_link.h"
 #include "played_node.h"
 
-#define NR_NODES 4
+#define NR_NODES 4 /* most; those of the style are used */
 #define VM_ID 0x10001
 #define EXTENT 512
 #define HOT_OF_EXTENT 12
 #define NR_HOT (HOT_OF_EXTENT * NR_EXTENTS) /* most; those of the style are used */
 #define HOT_OF_GROUP (HOT_OF_EXTENT * NR_NODES)
 #define NR_THREADS 4
-#define NR_STYLES 6
-#define LATE NR_NODES /* who joins, if somebody does */
+#define NR_STYLES 7
+#define LATE nr_nodes() /* who joins, if somebody does */
 #define NR_GROUPS 6 /* of extents, used one after the other where blocks are tested */
 #define NR_EXTENTS (NR_NODES * NR_GROUPS) /* that are used */
 #define MAX_EXTENTS (NR_EXTENTS + DVMM_MAX_HOME_RUNS)
@@ -31,6 +31,7 @@
 #define APART_MS 60
 #define PIN_US 3000
 #define SLOW_US 6000
+#define TURN_US 1000 /* turn.c: 200 times what played_door.c says */
 
 /* What a run is like. */
 struct style {
@@ -40,6 +41,7 @@ struct style {
 	bool is_short; /* of memory, every now and then */
 	bool is_large; /* who touches an extent first gets a block, which is mapped */
 	bool joins; /* one node, when the others are at it */
+	bool grows; /* of two nodes, so that only the origin is at it before */
 };
 
 /* What the origin has said, as the layer above dsm/ does by messages. */
@@ -64,6 +66,11 @@ static struct dsm_vm *vm;
 static struct dsm_mem *mem;
 static long added[NR_HOT];
 static u64 seen[NR_HOT][NR_NODES + 1]; /* under the page lock */
+
+static int nr_nodes(void)
+{
+	return style->grows ? 2 : NR_NODES;
+}
 
 bool shim_is_short(void)
 {
@@ -308,7 +315,7 @@ static const struct dsm_vm_ops ops = { .failed = failed };
 
 static int nr_at_first(void)
 {
-	return NR_NODES - style->joins;
+	return nr_nodes() - style->joins;
 }
 
 static bool has_joined(void)
@@ -354,10 +361,10 @@ static void has_followed(enum join_step step)
 	__atomic_add_fetch(&shared->followed[step], 1, __ATOMIC_SEQ_CST);
 }
 
-/* Every other join is to an object whose homes do not fit one message. */
+/* Every other join is to an object whose homes do not fit one message; those of one node do. */
 static int nr_extents(void)
 {
-	return style->joins && seed % 2 ? MAX_EXTENTS : NR_EXTENTS;
+	return style->joins && !style->grows && seed % 2 ? MAX_EXTENTS : NR_EXTENTS;
 }
 
 /* The home of the last one is known by its own message only. */
@@ -380,7 +387,7 @@ static void *lead(void *arg)
 	(void)arg;
 	usleep(50000 + chance() % 200000);
 	must(dsm_vm_expect_node(vm, LATE), "expect");
-	say(JOIN_EXPECT, NR_NODES - 2);
+	say(JOIN_EXPECT, nr_nodes() - 2);
 	dsm_vm_get_past(vm, &shared->past);
 	say(JOIN_COME, 1);
 	if (nr_extents() == MAX_EXTENTS)
@@ -389,7 +396,7 @@ static void *lead(void *arg)
 	must(dsm_vm_teach_node(vm, LATE), "teach");
 	usleep(chance() % 50000); /* a home that moved now would be gone when it is added */
 	must(dsm_vm_settle_nodes(vm, shared->past.epoch), "settle");
-	say(JOIN_ADD, NR_NODES - 2);
+	say(JOIN_ADD, nr_nodes() - 2);
 	must(dsm_vm_add_node(vm, LATE), "add");
 	dsm_vm_let_homes_go(vm);
 	say(JOIN_DONE, 0);
@@ -411,11 +418,14 @@ static void *follow(void *arg)
 static void come_late(struct dvmm_stats *stats)
 {
 	until(&shared->join_step, JOIN_COME);
-	vm = dsm_vm_create(VM_ID, (2 << NR_NODES) - 2, 1, stats, &ops, NULL);
+	vm = dsm_vm_create(VM_ID, (2 << nr_nodes()) - 2, 1, stats, &ops, NULL);
 	dsm_vm_comes_late(vm, &shared->past);
 	has_followed(JOIN_COME);
 	until(&shared->join_step, JOIN_DONE);
 	mem = mem_find(vm, 1);
+	/* The played links are all as long. */
+	if (turn_us(vm) != TURN_US)
+		node_die("turns of %u us", turn_us(vm));
 	if (nr_extents() == MAX_EXTENTS && home_of(mem, (MAX_EXTENTS - 1) * EXTENT) != 2)
 		node_die("node %u is home of the last page", home_of(mem, (MAX_EXTENTS - 1) * EXTENT));
 }
@@ -436,7 +446,7 @@ static void make_vm(struct dvmm_stats *stats)
 	if (err)
 		node_die("init: %d", err);
 	played_links_open();
-	node_meet(&shared->arrived[0], NR_NODES);
+	node_meet(&shared->arrived[0], nr_nodes());
 	if (style->joins && self == LATE) {
 		come_late(stats);
 		return;
@@ -465,7 +475,7 @@ static void *roam(void *arg)
 			.mem_id = 1,
 			.extent = chance() % NR_NODES + READ_ONCE(shared->group) * NR_NODES,
 			.nr_extents = 1,
-			.node_id = 1 + chance() % (has_joined() ? NR_NODES : nr_at_first()),
+			.node_id = 1 + chance() % (has_joined() ? nr_nodes() : nr_at_first()),
 			.from_node = DVMM_ANY_NODE,
 		};
 
@@ -526,14 +536,14 @@ static void node(void)
 	for (i = 0; i < nr; i++)
 		pthread_join(thread[i], NULL);
 	memcpy(shared->added[self], added, sizeof(added));
-	node_meet(&shared->arrived[3], NR_NODES);
+	node_meet(&shared->arrived[3], nr_nodes());
 	check_all();
-	node_meet(&shared->arrived[4], NR_NODES);
+	node_meet(&shared->arrived[4], nr_nodes());
 	/* What is read last is granted before all is quiet. */
 	usleep(50000);
-	node_meet(&shared->arrived[5], NR_NODES);
+	node_meet(&shared->arrived[5], nr_nodes());
 	check_homed();
-	node_meet(&shared->arrived[6], NR_NODES);
+	node_meet(&shared->arrived[6], nr_nodes());
 	__atomic_add_fetch(&shared->refused, atomic_read(&vm->stats->value[DVMM_STAT_VM_requests_refused]),
 			   __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&shared->copies, atomic_read(&vm->stats->value[DVMM_STAT_VM_pulls_copies]),
@@ -543,7 +553,7 @@ static void node(void)
 	__atomic_add_fetch(&shared->splits, atomic_read(&vm->stats->value[DVMM_STAT_VM_large_pages_split]),
 			   __ATOMIC_SEQ_CST);
 	dsm_vm_destroy(vm);
-	node_meet(&shared->arrived[7], NR_NODES);
+	node_meet(&shared->arrived[7], nr_nodes());
 	_exit(0);
 }
 
@@ -571,8 +581,8 @@ static bool run(void)
 
 	fflush(stdout);
 	memset(shared, 0, sizeof(*shared));
-	played_links_make(NR_NODES);
-	for (n = 1; n <= NR_NODES; n++)
+	played_links_make(nr_nodes());
+	for (n = 1; n <= nr_nodes(); n++)
 		pid[n] = node_start(n, node);
 	played_links_keep_of(0);
 	for (n = 0; READ_ONCE(shared->arrived[2]) < nr_at_first() && n < 20000; n++)
@@ -584,7 +594,7 @@ static bool run(void)
 	else
 		usleep(500000 + chance() % 500000);
 	WRITE_ONCE(shared->stop, 1);
-	for (n = 1; n <= NR_NODES; n++) {
+	for (n = 1; n <= nr_nodes(); n++) {
 		waitpid(pid[n], &status, 0);
 		if (status) {
 			printf("# node %d ended with %x\n", n, status);
@@ -635,6 +645,7 @@ int main(int argc, char **argv)
 		{ "homes move while all are short of memory", .evicts = true, .is_short = true },
 		{ "blocks are split while all nodes write", .evicts = true, .is_large = true },
 		{ "a node joins while homes move and all nodes write", .evicts = true, .joins = true },
+		{ "a node joins one that was alone", .evicts = true, .joins = true, .grows = true },
 	};
 	int nr = argc > 1 ? atoi(argv[1]) : 5, i, bad = 0;
 	unsigned int first = argc > 2 ? atoi(argv[2]) : 1;

@@ -150,10 +150,12 @@ class Cluster:
 
     # Guests
 
-    def start_guest(self, *counts, host=None, home="origin", budget="", name="guest", memory="", show=False, **options):
+    def start_guest(self, *counts, host=None, home="origin", budget="", name="guest", memory="", grow=False, show=False,
+                    **options):
         """The test guest with counts[i] vCPUs on host i + 1; options as for guest.qemu().
 
         memory: nodes that lend memory only, as "n2,n3".
+        grow: other nodes may join it, though none has a part in it.
         home: origin, interleave, or numa: the guest has a NUMA cell for each host.
         """
         host = host or self.bed.hosts[0]
@@ -164,7 +166,7 @@ class Cluster:
             host.run(f"truncate -s 16M {options['disk']}")
         homes = f"--numa {options.get('mem', '256M')}" if home == "numa" else f"--home {home}"
         command = f"{DVMM} run --name {name} --place {place(*counts)} {homes} " \
-                  f"{budget and '--budget ' + budget} {memory and '--memory ' + memory} -- {guest.qemu(**options)}"
+                  f"{budget and '--budget ' + budget} {memory and '--memory ' + memory} {'--grow' * grow} -- {guest.qemu(**options)}"
         return SpanningGuest(self, host, host.start(f"exec {command}", show=show))
 
 
