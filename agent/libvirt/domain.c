@@ -166,8 +166,15 @@ static int read_dimm(struct reader *reader, xmlNode *node)
 	return 0;
 }
 
+static bool is_text(const xmlNode *node)
+{
+	return node->type == XML_TEXT_NODE || node->type == XML_CDATA_SECTION_NODE;
+}
+
 static int read_part(struct reader *reader, xmlNode *node)
 {
+	if (is_text(node) && !xmlIsBlankNode(node))
+		return complain(reader, "<dvmm:placement> has text beside its parts: is it <dvmm:vcpu ids='0-3' node='NAME'/>?");
 	if (node->type != XML_ELEMENT_NODE)
 		return 0;
 	if (is_ours(node) && is_element(node, "vcpu"))
